@@ -1,0 +1,1 @@
+//! Under construction: see the module list in lib.rs.
