@@ -15,6 +15,7 @@
 //! Modules in reading order; imports go only to modules above (`tests/architecture.rs` checks it). `health` sees
 //! `object` only. `cluster` is the only Kubernetes I/O.
 
+pub mod error;
 pub mod object;
 pub mod unit;
 pub mod yaml;

@@ -1,1 +1,65 @@
-//! Under construction: see the module list in lib.rs.
+//! The command line: one file per verb; its `Args` doc comments are the help text and the reference page.
+//!
+//! Data goes to stdout through [`output`], words go to stderr. The environment is read here and nowhere else.
+
+mod output;
+mod version;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Error;
+
+/// A GitOps reconciler for Kubernetes: daemon, command line and CI check in one.
+#[derive(Debug, Parser)]
+#[command(name = "bowline", version, disable_help_subcommand = true)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Version(version::Args),
+}
+
+/// How a command that did its work ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Exit code 0.
+    Done,
+    /// Exit code 1: it ran, and what it looked at is not in order.
+    Failed,
+    /// Exit code 2: `plan` and `diff` found changes.
+    Changes,
+}
+
+/// Parses the arguments, runs the verb, prints an error with its causes and hints.
+pub fn main() -> ExitCode {
+    match run(Args::parse().command) {
+        Ok(Exit::Done) => ExitCode::SUCCESS,
+        Ok(Exit::Failed) => ExitCode::from(1),
+        Ok(Exit::Changes) => ExitCode::from(2),
+        Err(error) => {
+            output::error(&error);
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn run(command: Command) -> Result<Exit, Error> {
+    match command {
+        Command::Version(args) => version::run(&args),
+    }
+}
+
+/// Runs an async verb on a multi-threaded runtime.
+#[expect(dead_code, reason = "the verbs that talk to a cluster are being added")]
+fn block_on<F: Future>(future: F) -> Result<F::Output, Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::new("cannot start the async runtime").because(error))?;
+    Ok(runtime.block_on(future))
+}

@@ -1,0 +1,29 @@
+//! Prints: data to stdout, words to stderr, colour only where a terminal reads.
+
+use std::io::Write as _;
+
+use anstream::{eprintln, stdout};
+use owo_colors::OwoColorize as _;
+
+use crate::error::Error;
+
+/// Writes data to stdout as it is; a closed pipe ends the program quietly.
+pub(super) fn data(text: &str) {
+    let mut out = stdout().lock();
+    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// Prints an error, its causes and its hints to stderr.
+pub(super) fn error(error: &Error) {
+    eprintln!("{} {error}", "error:".red().bold());
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        eprintln!("  because: {cause}");
+        source = cause.source();
+    }
+    for hint in error.hints() {
+        eprintln!("  {} {hint}", "hint:".cyan());
+    }
+}
