@@ -130,8 +130,7 @@ impl Object {
             Value::Array(_) => return Err(Malformed::NotAMapping("a list")),
             _ => return Err(Malformed::NotAMapping("a scalar")),
         }
-        for (pointer, field) in
-            [("/apiVersion", "apiVersion"), ("/kind", "kind"), ("/metadata/name", "metadata.name")]
+        for (pointer, field) in [("/apiVersion", "apiVersion"), ("/kind", "kind"), ("/metadata/name", "metadata.name")]
         {
             if value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().is_empty() {
                 return Err(Malformed::MissingField(field));

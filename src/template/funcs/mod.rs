@@ -1,0 +1,88 @@
+//! One table of all functions: name, parameters, family, one line of documentation, body.
+//!
+//! A family is a file with a `FUNCTIONS` table, named in [`FAMILIES`] below; a later family's function takes the place of
+//! an earlier one of the same name (sprig's `slice` that of Go). `docs/functions.md` is made from the table.
+//!
+//! The engine checks arguments against the parameters before it calls a body, with Go's rules and Go's words, so a body
+//! may rely on their number and type: [`Value::text`] and [`Value::integer`] read them.
+
+use std::sync::LazyLock;
+
+use super::error::Failure;
+use super::exec::State;
+use super::value::{Type, Value};
+
+mod go;
+
+/// All families in the order of `docs/functions.md`.
+pub static FAMILIES: &[&[Function]] = &[go::FUNCTIONS];
+
+/// What a function does: it gets the run (for `include`, `lookup`, random and clock) and its arguments.
+pub type Body = fn(&mut State<'_>, &[Value]) -> Result<Value, Failure>;
+
+/// A function that templates call by name, or a method of a type.
+#[derive(Debug)]
+pub struct Function {
+    /// Name.
+    pub name: &'static str,
+    /// Types of the fixed parameters.
+    pub params: &'static [Type],
+    /// Type of each further argument; `None` when there may be none.
+    pub variadic: Option<Type>,
+    /// Heading in `docs/functions.md`.
+    pub family: &'static str,
+    /// One line of documentation.
+    pub doc: &'static str,
+    /// What it does.
+    pub body: Body,
+}
+
+impl Function {
+    /// How many arguments it takes: at least, and at most if there is a limit.
+    pub fn arity(&self) -> (usize, Option<usize>) {
+        let fixed = self.params.len();
+        (fixed, if self.variadic.is_some() { None } else { Some(fixed) })
+    }
+}
+
+/// The functions that a template may call, by name.
+#[derive(Debug, Clone)]
+pub struct Functions {
+    sorted: Vec<&'static Function>,
+}
+
+impl Functions {
+    /// A table of the given families; later ones win.
+    pub fn new(families: &[&'static [Function]]) -> Self {
+        let mut sorted: Vec<&'static Function> = Vec::new();
+        for function in families.iter().copied().flatten() {
+            match sorted.binary_search_by(|other| other.name.cmp(function.name)) {
+                Ok(at) => sorted[at] = function,
+                Err(at) => sorted.insert(at, function),
+            }
+        }
+        Functions { sorted }
+    }
+
+    /// Go's own functions only.
+    pub fn go() -> &'static Self {
+        static GO: LazyLock<Functions> = LazyLock::new(|| Functions::new(&[go::FUNCTIONS]));
+        &GO
+    }
+
+    /// All functions: Go's, sprig's and Helm's.
+    pub fn all() -> &'static Self {
+        static ALL: LazyLock<Functions> = LazyLock::new(|| Functions::new(FAMILIES));
+        &ALL
+    }
+
+    /// The function of that name.
+    pub fn get(&self, name: &str) -> Option<&'static Function> {
+        self.sorted.binary_search_by(|function| function.name.cmp(name)).ok().map(|at| self.sorted[at])
+    }
+
+    /// All functions, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &'static Function> + '_ {
+        self.sorted.iter().copied()
+    }
+}
