@@ -1,0 +1,8 @@
+module baseline
+
+go 1.26
+
+require (
+	go.yaml.in/yaml/v2 v2.4.4 // indirect
+	sigs.k8s.io/yaml v1.6.0
+)
