@@ -115,5 +115,5 @@ impl Walk<'_> {
 
 /// Whether a key as written is the key as read: `on` is read as `true`, `0x10` as `16`.
 fn is_key(text: &str, style: TScalarStyle, wanted: &str) -> bool {
-    text == wanted || matches!(style, TScalarStyle::Plain) && super::read::plain_key(text) == Some(wanted.to_owned())
+    text == wanted || matches!(style, TScalarStyle::Plain) && super::build::plain_key(text) == Some(wanted.to_owned())
 }

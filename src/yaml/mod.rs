@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! bytes -> events -> values          Value -> bytes
-//!         (crate)    read, resolve            write
+//!         (crate)    read, build, resolve     write
 //! ```
 //!
 //! Start at [`read_all`] and [`write()`].
@@ -18,6 +18,7 @@
 //! assert_eq!(yaml::write(&value), "mode: 420\n\"true\": true\n");
 //! ```
 
+mod build;
 mod locate;
 mod read;
 mod resolve;
