@@ -29,6 +29,7 @@ mod value;
 
 mod context;
 mod exec;
+pub mod semver;
 mod set;
 mod stack;
 
