@@ -17,6 +17,8 @@ pub(super) enum Truth {
 pub(super) struct Condition<'a> {
     pub(super) kind: &'a str,
     pub(super) status: Truth,
+    /// The status as written, with booleans as `True` and `False`.
+    pub(super) said: &'a str,
     pub(super) reason: &'a str,
     pub(super) message: &'a str,
     pub(super) since: &'a str,
@@ -31,9 +33,16 @@ impl<'a> Condition<'a> {
             "" => text(entry, "/lastUpdateTime"),
             since => since,
         };
+        let status = entry.get("status").map_or(Truth::Unknown, truth);
+        let said = match status {
+            Truth::True => "True",
+            Truth::False => "False",
+            Truth::Unknown => Some(text(entry, "/status")).filter(|text| !text.is_empty()).unwrap_or("Unknown"),
+        };
         Some(Condition {
             kind,
-            status: entry.get("status").map_or(Truth::Unknown, truth),
+            status,
+            said,
             reason: text(entry, "/reason"),
             message: text(entry, "/message").trim(),
             since,

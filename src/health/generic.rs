@@ -25,10 +25,10 @@ pub(super) fn check(object: &Object, gets_status: bool) -> Health {
     if !has_status(object) {
         return if gets_status { progressing("no status yet") } else { Health::not_known() };
     }
-    let conditions = all_conditions(object);
-    if let Some(message) = older_condition(object, &conditions) {
+    if let Some(message) = summary_older(object) {
         return progressing(message);
     }
+    let conditions = all_conditions(object);
     let paused = |condition: &&Condition<'_>| {
         matches!(condition.kind, "Suspended" | "Paused" | "Hibernated") && condition.status == Truth::True
     };
@@ -46,6 +46,9 @@ fn judge(object: &Object, conditions: &[Condition<'_>]) -> Health {
     }
     if let Some(waits) = first(Sign::NotYet) {
         return progressing(waits.words());
+    }
+    if let Some(message) = older_condition(object, conditions, |_| true) {
+        return progressing(message);
     }
     let top = first(Sign::Top);
     let busy = conditions.iter().find(|condition| condition.is("Progressing", Truth::True));
@@ -82,10 +85,26 @@ fn all_conditions(object: &Object) -> Vec<Condition<'_>> {
     top.chain(parts).collect()
 }
 
-fn older_condition(object: &Object, conditions: &[Condition<'_>]) -> Option<String> {
+/// Says so when a condition of a known type is of an older generation.
+pub(super) fn older(object: &Object) -> Option<String> {
+    older_condition(object, &all_conditions(object), |_| true)
+}
+
+/// Says so when the condition that sums the object up is of an older generation.
+pub(super) fn summary_older(object: &Object) -> Option<String> {
+    older_condition(object, &all_conditions(object), |condition| TOP.contains(&condition.kind))
+}
+
+fn older_condition(
+    object: &Object,
+    conditions: &[Condition<'_>],
+    counts: impl Fn(&Condition<'_>) -> bool,
+) -> Option<String> {
     let generation = integer(object.value(), "/metadata/generation")?;
     let older = |condition: &&Condition<'_>| {
-        condition.generation.is_some_and(|observed| observed < generation) && sign(condition).is_some()
+        condition.generation.is_some_and(|observed| observed < generation)
+            && sign(condition).is_some()
+            && counts(condition)
     };
     let condition = conditions.iter().find(older)?;
     Some(format!("condition {} is not of generation {generation} yet", condition.kind))
@@ -281,15 +300,17 @@ fn word_status(word: &str) -> Option<Status> {
         | "complete" | "completed" | "bound" | "deployed" | "established" | "ok" | "healthok" | "green" | "online"
         | "connected" | "synced" | "insync" | "up" | "provisioned" | "installed" | "reconciled" | "applied"
         | "valid" | "accepted" | "normal" | "finished" | "done" | "stable" | "published" | "compliant" | "created"
-        | "atlatestknown" | "passed" | "attached" | "issued" | "configured" => Status::Healthy,
+        | "atlatestknown" | "passed" | "attached" | "issued" | "configured" | "exists" | "operational" => {
+            Status::Healthy
+        }
         "pending" | "creating" | "updating" | "progressing" | "provisioning" | "initializing" | "initialising"
         | "init" | "initialized" | "installing" | "upgrading" | "deploying" | "reconciling" | "waiting"
         | "starting" | "inprogress" | "processing" | "scaling" | "scalingup" | "scalingdown" | "configuring"
         | "modifying" | "restarting" | "rebooting" | "deleting" | "terminating" | "stopping" | "yellow"
         | "submitted" | "queued" | "scheduled" | "bootstrapping" | "notready" | "unready" | "restoring"
         | "migrating" | "joining" | "syncing" | "outofsync" | "new" | "building" | "applying" | "applyingchanges"
-        | "backingup" | "uninstalling" | "recovering" | "resizing" | "unknown" | "none" | "uninitialized"
-        | "promoting" | "finalising" | "finalizing" | "validating" => Status::Progressing,
+        | "backingup" | "uninstalling" | "recovering" | "resizing" | "none" | "uninitialized" | "promoting"
+        | "finalising" | "finalizing" | "validating" => Status::Progressing,
         "suspended" | "paused" | "stopped" | "hibernated" | "hibernating" => Status::Suspended,
         "degraded" | "unhealthy" | "invalid" | "lost" | "crashloopbackoff" | "red" | "down" | "unavailable"
         | "rejected" | "denied" | "missing" | "stalled" | "offline" | "broken" | "conflict" | "notfound"

@@ -136,15 +136,25 @@ pub fn check_with(object: &Object, own: &Rules) -> Health {
         return progressing(message);
     }
     match (verdict, judge) {
-        (Verdict::Is(health), _) => health,
+        (Verdict::Is(health), _) => current(object, health, rules),
         (Verdict::Generic, _) => generic::check(object, true),
         (Verdict::NoRule, Some(judge)) => judge(object),
         (Verdict::NoRule, None) => match rules::built_in().judge(object) {
-            Verdict::Is(health) => health,
+            Verdict::Is(health) => current(object, health, rules),
             Verdict::Generic => generic::check(object, true),
             Verdict::NoRule => generic::check(object, false),
         },
     }
+}
+
+/// What a rule says counts only when Ready and its like are of this generation; Healthy only when all conditions are.
+fn current(object: &Object, health: Health, rules: &Rules) -> Health {
+    let older = match health.status {
+        _ if rules.any_generation(object) => None,
+        Status::Healthy => generic::older(object),
+        _ => generic::summary_older(object),
+    };
+    older.map_or(health, progressing)
 }
 
 /// An object with a deletion time is on its way out, whatever its status says.

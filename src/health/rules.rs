@@ -4,7 +4,8 @@
 //! - {group: example.com, kind: Database, degraded: c.Ready == "False" && s.phase == "Failed", healthy: c.Ready == "True"}
 //! ```
 //! The expressions are asked in the order suspended, degraded, progressing, healthy, missing, unknown; the first that is
-//! true decides. An expression that meets a missing field or a wrong type is false, never an error. Variables:
+//! true decides. A comparison with a missing field or a wrong type is false, never an error: `s.ready != true` needs the
+//! field, `!(s.ready == true)` does not. Variables:
 //!
 //! | name | is |
 //! |---|---|
@@ -19,13 +20,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use kube_cel::KubeCelExt as _;
-use kube_cel::cel::common::ast::operators::{CONDITIONAL, INDEX, LOGICAL_AND, LOGICAL_OR, OPT_INDEX, OPT_SELECT};
+use kube_cel::cel::common::ast::operators::{
+    CONDITIONAL, INDEX, LOGICAL_AND, LOGICAL_NOT, LOGICAL_OR, OPT_INDEX, OPT_SELECT,
+};
 use kube_cel::cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue};
 use kube_cel::cel::parser::Parser;
 use kube_cel::cel::{Context, ExecutionError, FunctionContext, Value as Cel};
 use serde_json::{Map, Value};
 
-use super::fields::{Truth, conditions, integer};
+use super::fields::{conditions, integer};
 use super::{Health, Status};
 use crate::object::Object;
 
@@ -70,7 +73,7 @@ enum Otherwise {
 
 #[derive(Debug)]
 struct Rule {
-    group: String,
+    groups: Vec<String>,
     kinds: Vec<String>,
     asked: Vec<(Status, Expression)>,
     message: Option<Expression>,
@@ -171,11 +174,7 @@ pub(super) enum Verdict {
 
 /// The compiled-in rules; each expression is compiled when it is first asked.
 pub(super) fn built_in() -> &'static Rules {
-    static RULES: LazyLock<Rules> = LazyLock::new(|| {
-        // BEGIN until yaml lands
-        Rules::default()
-        // END
-    });
+    static RULES: LazyLock<Rules> = LazyLock::new(|| Rules::default());
     &RULES
 }
 
@@ -189,8 +188,8 @@ impl Rule {
             errors.push(("", format!("unknown field {name}; there are {}", FIELDS.join(", "))));
         }
         let texts = |name: &str| texts_of(fields, name);
-        let group = texts("group").filter(|found| found.len() == 1).and_then(|mut found| found.pop());
-        if group.is_none() {
+        let groups = texts("group").filter(|groups| !groups.is_empty());
+        if groups.is_none() {
             errors.push((
                 "group",
                 "must be the API group of the kind, empty for the core group; *.example.com".to_owned(),
@@ -215,20 +214,20 @@ impl Rule {
             errors.push(("otherwise", message));
             Otherwise::Generic
         });
-        match (group, kinds) {
-            (Some(group), Some(kinds)) if errors.is_empty() => {
+        match (groups, kinds) {
+            (Some(groups), Some(kinds)) if errors.is_empty() => {
                 let any_generation = fields.get("anyGeneration").and_then(Value::as_bool).unwrap_or(false);
-                Ok(Rule { group, kinds, asked, message, otherwise, any_generation })
+                Ok(Rule { groups, kinds, asked, message, otherwise, any_generation })
             }
             _ => Err(errors),
         }
     }
 
     fn names(&self, group: &str, kind: &str) -> bool {
-        let same_group = match self.group.strip_prefix('*') {
+        let same_group = self.groups.iter().any(|own| match own.strip_prefix('*') {
             Some(ending) => group.ends_with(ending),
-            None => self.group == group,
-        };
+            None => own == group,
+        });
         same_group && self.kinds.iter().any(|own| own == "*" || own == kind)
     }
 
@@ -299,12 +298,7 @@ impl<'a> Facts<'a> {
     fn of(object: &'a Object) -> Self {
         let mut found = BTreeMap::new();
         for condition in conditions(object) {
-            let status = match condition.status {
-                Truth::True => "True",
-                Truth::False => "False",
-                Truth::Unknown => "Unknown",
-            };
-            found.entry(condition.kind).or_insert([status, condition.reason, condition.message]);
+            found.entry(condition.kind).or_insert([condition.said, condition.reason, condition.message]);
         }
         Facts { object, conditions: found }
     }
@@ -412,10 +406,10 @@ static FUNCTIONS: LazyLock<Context<'static>> = LazyLock::new(|| {
 /// A function no expression can name: its argument, or false where that meets a missing field.
 const SURE: &str = "@sure";
 
-/// Makes a parsed expression forgive what objects lack, where the evaluator is stricter than CEL's own words.
+/// Makes a parsed expression two-valued: what meets a missing field is false there and then, not an error of the whole.
 ///
-/// The predicate of a macro is false for an entry without the field (the evaluator would give the whole list up), and
-/// `a.?b` is none for a missing b (the evaluator knows it only as `a[?"b"]`).
+/// The operands of `!`, `&&`, `||` and `?:` and the predicates of macros are wrapped in [`SURE`]; `a.?b` becomes `a[?"b"]`,
+/// since the evaluator knows only that form for a missing b.
 fn forgive(node: &mut IdedExpr) {
     match &mut node.expr {
         Expr::Select(select) => forgive(&mut select.operand),
@@ -425,26 +419,27 @@ fn forgive(node: &mut IdedExpr) {
             }
             call.target.iter_mut().for_each(|target| forgive(target));
             call.args.iter_mut().for_each(forgive);
+            let conditions = match call.func_name.as_str() {
+                LOGICAL_NOT | CONDITIONAL => 1,
+                LOGICAL_AND | LOGICAL_OR => 2,
+                _ => 0,
+            };
+            call.args.iter_mut().take(conditions).for_each(make_sure);
         }
         Expr::List(list) => list.elements.iter_mut().for_each(forgive),
         Expr::Comprehension(comprehension) => {
             forgive(&mut comprehension.iter_range);
             forgive(&mut comprehension.loop_step);
             forgive(&mut comprehension.result);
-            let Expr::Call(step) = &mut comprehension.loop_step.expr else { return };
-            let predicate = match step.func_name.as_str() {
-                LOGICAL_OR | LOGICAL_AND => step.args.get_mut(1),
-                CONDITIONAL => step.args.get_mut(0),
-                _ => None,
-            };
-            if let Some(predicate) = predicate {
-                let (id, own) = (predicate.id, std::mem::take(predicate));
-                let call = CallExpr { func_name: SURE.to_owned(), target: None, args: vec![own] };
-                *predicate = IdedExpr { id, expr: Expr::Call(call) };
-            }
         }
         _ => {}
     }
+}
+
+fn make_sure(node: &mut IdedExpr) {
+    let (id, own) = (node.id, std::mem::take(node));
+    let call = CallExpr { func_name: SURE.to_owned(), target: None, args: vec![own] };
+    *node = IdedExpr { id, expr: Expr::Call(call) };
 }
 
 impl Uses {
@@ -577,14 +572,9 @@ fn cel(value: &Value) -> Cel {
 
 fn condition_list(object: &Object) -> Cel {
     let entry = |condition: super::fields::Condition<'_>| {
-        let status = match condition.status {
-            Truth::True => "True",
-            Truth::False => "False",
-            Truth::Unknown => "Unknown",
-        };
         let fields = [
             ("type", condition.kind),
-            ("status", status),
+            ("status", condition.said),
             ("reason", condition.reason),
             ("message", condition.message),
         ];
