@@ -174,7 +174,7 @@ pub(super) enum Verdict {
 
 /// The compiled-in rules; each expression is compiled when it is first asked.
 pub(super) fn built_in() -> &'static Rules {
-    static RULES: LazyLock<Rules> = LazyLock::new(|| Rules::default());
+    static RULES: LazyLock<Rules> = LazyLock::new(Rules::default);
     &RULES
 }
 
