@@ -28,7 +28,7 @@ use kube_cel::cel::parser::Parser;
 use kube_cel::cel::{Context, ExecutionError, FunctionContext, Value as Cel};
 use serde_json::{Map, Value};
 
-use super::fields::{conditions, integer};
+use super::fields::{conditions, has_status, integer};
 use super::{Health, Status};
 use crate::object::Object;
 
@@ -93,36 +93,40 @@ impl Rules {
     /// assert_eq!(Rules::parse(&rules).unwrap_err()[0].field, "healthy");
     /// ```
     pub fn parse(list: &Value) -> Result<Self, Vec<RuleError>> {
-        let rules = Self::read(list)?;
-        let mut errors = Vec::new();
-        for (index, rule) in rules.rules.iter().enumerate() {
+        let (rules, mut errors) = Self::read(list);
+        for (index, rule) in &rules {
             for (field, expression) in rule.expressions() {
                 if let Err(message) = expression.compiled() {
-                    errors.push(RuleError { rule: index, field: field.to_owned(), message: message.clone() });
+                    errors.push(RuleError { rule: *index, field: field.to_owned(), message: message.clone() });
                 }
             }
         }
-        if errors.is_empty() { Ok(rules) } else { Err(errors) }
+        errors.sort_by_key(|error| error.rule);
+        if errors.is_empty() { Ok(Self::of(rules)) } else { Err(errors) }
     }
 
-    /// Reads a list without compiling its expressions.
-    fn read(list: &Value) -> Result<Self, Vec<RuleError>> {
+    fn of(rules: Vec<(usize, Rule)>) -> Self {
+        Rules { rules: rules.into_iter().map(|(_, rule)| Arc::new(rule)).collect(), with_status: BTreeSet::new() }
+    }
+
+    /// Reads a list without compiling its expressions: the rules with their places in the list, and what is wrong.
+    fn read(list: &Value) -> (Vec<(usize, Rule)>, Vec<RuleError>) {
         let Some(entries) = list.as_array() else {
             let message = "must be a list of rules".to_owned();
-            return Err(vec![RuleError { rule: 0, field: String::new(), message }]);
+            return (Vec::new(), vec![RuleError { rule: 0, field: String::new(), message }]);
         };
         let (mut rules, mut errors) = (Vec::new(), Vec::new());
-        for (index, entry) in entries.iter().enumerate() {
+        for (rule, entry) in entries.iter().enumerate() {
             match Rule::read(entry) {
-                Ok(rule) => rules.push(Arc::new(rule)),
+                Ok(read) => rules.push((rule, read)),
                 Err(found) => errors.extend(found.into_iter().map(|(field, message)| RuleError {
-                    rule: index,
+                    rule,
                     field: field.to_owned(),
                     message,
                 })),
             }
         }
-        if errors.is_empty() { Ok(Rules { rules, with_status: BTreeSet::new() }) } else { Err(errors) }
+        (rules, errors)
     }
 
     /// These rules first, then others: how the settings of a folder stand before those of the folders above it.
@@ -174,7 +178,10 @@ pub(super) enum Verdict {
 
 /// The compiled-in rules; each expression is compiled when it is first asked.
 pub(super) fn built_in() -> &'static Rules {
-    static RULES: LazyLock<Rules> = LazyLock::new(Rules::default);
+    static RULES: LazyLock<Rules> = LazyLock::new(|| {
+        let list = crate::yaml::read(BUILT_IN.as_bytes(), &crate::yaml::Options::manifests()).unwrap_or_default();
+        Rules::of(Rules::read(&list).0)
+    });
     &RULES
 }
 
@@ -248,7 +255,8 @@ impl Rule {
         let Otherwise::Is(status) = self.otherwise else { return None };
         let own = self.message.as_ref().and_then(|message| message.text(&facts));
         let words = || self.asked.iter().map(|(_, asked)| asked.words(&facts)).find(|words| !words.is_empty());
-        Some(Health::new(status, own.or_else(words).unwrap_or_default()))
+        let none = || Some("no status yet".to_owned()).filter(|_| !has_status(object));
+        Some(Health::new(status, own.or_else(words).or_else(none).unwrap_or_default()))
     }
 }
 

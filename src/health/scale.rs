@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::fields::{Condition, Truth, conditions_of};
+use super::fields::{Condition, Truth, conditions_of, has_status};
 use super::{Health, degraded, healthy, progressing};
 use crate::object::Object;
 
@@ -20,6 +20,9 @@ const FAILURES: [&str; 9] = [
 ];
 
 pub(super) fn autoscaler(object: &Object) -> Health {
+    if !has_status(object) {
+        return progressing("no status yet");
+    }
     let annotation = object
         .annotation("autoscaling.alpha.kubernetes.io/conditions")
         .and_then(|text| serde_json::from_str::<Value>(text).ok());
