@@ -122,9 +122,25 @@ fn percent(part: usize, all: usize) -> f64 {
 #[test]
 fn a_workload_without_a_status_is_never_healthy() {
     let workloads = [
-        "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Pod", "Job",
-        "PersistentVolumeClaim", "Ingress", "CustomResourceDefinition", "APIService", "HorizontalPodAutoscaler",
-        "PodDisruptionBudget", "EtcdCluster", "RedisEnterpriseCluster", "Prometheus", "Kafka", "Cluster", "Certificate",
+        "Deployment",
+        "StatefulSet",
+        "DaemonSet",
+        "ReplicaSet",
+        "ReplicationController",
+        "Pod",
+        "Job",
+        "PersistentVolumeClaim",
+        "Ingress",
+        "CustomResourceDefinition",
+        "APIService",
+        "HorizontalPodAutoscaler",
+        "PodDisruptionBudget",
+        "EtcdCluster",
+        "RedisEnterpriseCluster",
+        "Prometheus",
+        "Kafka",
+        "Cluster",
+        "Certificate",
     ];
     for (name, mut object) in all_objects() {
         if workloads.contains(&object.kind()) {
@@ -161,7 +177,9 @@ fn conditions_nobody_knows_change_nothing() {
         for status in ["True", "False", "Unknown"] {
             let mut changed = object.clone();
             let mut conditions = conditions.clone();
-            conditions.push(json!({"type": "example.com/Moonlight", "status": status, "reason": "Night", "message": "failed"}));
+            conditions.push(
+                json!({"type": "example.com/Moonlight", "status": status, "reason": "Night", "message": "failed"}),
+            );
             changed.value_mut()["status"]["conditions"] = json!(conditions);
             assert_eq!(check(&changed).status, before.status, "{name} with Moonlight {status}");
         }
@@ -197,7 +215,9 @@ fn collect_paths(value: &Value, path: &str, depth: usize, paths: &mut Vec<String
         Value::Object(fields) => {
             fields.iter().map(|(name, field)| (name.replace('~', "~0").replace('/', "~1"), field)).collect()
         }
-        Value::Array(list) => list.iter().enumerate().take(2).map(|(index, entry)| (index.to_string(), entry)).collect(),
+        Value::Array(list) => {
+            list.iter().enumerate().take(2).map(|(index, entry)| (index.to_string(), entry)).collect()
+        }
         _ => return,
     };
     for (name, child) in children {
@@ -321,9 +341,11 @@ fn owned_pod(name: &str, owner: &str, status: Value) -> Object {
 }
 
 fn replica_set(name: &str, revision: &str, conditions: Value) -> Object {
-    object(json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": name, "namespace": "dev", "uid": name,
+    object(
+        json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": name, "namespace": "dev", "uid": name,
         "annotations": {"deployment.kubernetes.io/revision": revision},
-        "ownerReferences": [{"kind": "Deployment", "name": "web", "uid": "d1"}]}, "status": {"conditions": conditions}}))
+        "ownerReferences": [{"kind": "Deployment", "name": "web", "uid": "d1"}]}, "status": {"conditions": conditions}}),
+    )
 }
 
 fn deployment() -> Object {
@@ -362,7 +384,8 @@ fn a_refused_pod_is_a_quota_or_a_denial() {
         json!([{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message,
             "lastTransitionTime": "2026-01-02T03:04:05Z"}])
     };
-    let quota = cause(&deployment(), &[replica_set("web-1", "1", failure("forbidden: exceeded quota: small"))]).unwrap();
+    let quota =
+        cause(&deployment(), &[replica_set("web-1", "1", failure("forbidden: exceeded quota: small"))]).unwrap();
     assert_eq!((quota.reason.as_str(), quota.since.as_deref()), ("Quota", Some("2026-01-02T03:04:05Z")));
     let denied = cause(&deployment(), &[replica_set("web-1", "1", failure("admission webhook denied the request"))]);
     assert_eq!(denied.unwrap().reason, "Denied");
@@ -402,8 +425,66 @@ fn an_unschedulable_pod_names_the_scheduler_or_its_volume() {
 fn a_claim_may_wait_for_its_first_consumer() {
     let claim = object(json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
         "metadata": {"name": "data", "namespace": "dev"}, "spec": {"storageClassName": "local"}, "status": {"phase": "Pending"}}));
-    let class = object(json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "local"},
+    let class =
+        object(json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "local"},
         "volumeBindingMode": "WaitForFirstConsumer"}));
     assert_eq!(cause(&claim, &[class]).unwrap().reason, "WaitForFirstConsumer");
     assert_eq!(cause(&claim, &[]), None);
+}
+
+/// Runs the binary; gives its exit code, stdout and stderr.
+fn bowline(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_bowline")).args(arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn the_verb_prints_a_line_per_object_and_expands_lists() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("objects.yaml");
+    let text = "\
+kind: List
+apiVersion: v1
+items:
+- {apiVersion: v1, kind: Namespace, metadata: {name: dev}, status: {phase: Active}}
+- {apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: data, namespace: dev}, status: {phase: Lost}}
+---
+---
+apiVersion: example.com/v1
+kind: Database
+status:
+  conditions: [{type: Ready, status: true, message: \"all\\nis\\twell\"}]
+---
+kind: Nameless
+---
+a: [
+";
+    fs::write(&file, text).unwrap();
+    let (code, stdout, stderr) = bowline(&["health", "-f", file.to_str().unwrap()]);
+    let expected = "\
+Healthy\tNamespace/dev\t
+Degraded\tPersistentVolumeClaim/dev/data\tthe volume is lost
+Healthy\tDatabase/-\tall is well
+";
+    assert_eq!(stdout, expected);
+    assert!(stderr.contains("objects.yaml:13:1: apiVersion is missing or not a text"), "{stderr}");
+    assert_eq!(code, Some(1));
+    fs::write(&file, text.split("---\nkind: Nameless").next().unwrap()).unwrap();
+    assert_eq!(bowline(&["health", "-f", file.to_str().unwrap()]).0, Some(0));
+    assert_eq!(bowline(&["health", "-f", "nowhere.yaml"]).0, Some(1));
+}
+
+#[test]
+fn the_verb_takes_rules_of_a_bowline_yaml() {
+    let folder = tempfile::tempdir().unwrap();
+    let (objects, rules) = (folder.path().join("objects.yaml"), folder.path().join("bowline.yaml"));
+    fs::write(&objects, "{apiVersion: example.com/v1, kind: Database, metadata: {name: a}, status: {users: 0}}")
+        .unwrap();
+    fs::write(&rules, "health:\n- group: example.com\n  kind: Database\n  degraded: s.users == 0\n").unwrap();
+    let arguments = ["health", "--rules", rules.to_str().unwrap(), "-f", objects.to_str().unwrap()];
+    assert_eq!(bowline(&arguments).1, "Degraded\tDatabase/a\tstatus.users is 0\n");
+    fs::write(&rules, "health:\n- group: example.com\n  kind: Database\n  degraded: s.users ==\n").unwrap();
+    let (code, _, stderr) = bowline(&arguments);
+    assert!(code == Some(1) && stderr.contains("health[0].degraded: is not a CEL expression"), "{stderr}");
 }

@@ -1,4 +1,5 @@
 //! The one integration test binary: each module is listed here.
-mod yaml;
+mod health;
 mod semver;
 mod set;
+mod yaml;

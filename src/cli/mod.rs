@@ -2,6 +2,7 @@
 //!
 //! Data goes to stdout through [`output`], words go to stderr. The environment is read here and nowhere else.
 
+mod health;
 mod output;
 mod version;
 
@@ -21,6 +22,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Health(health::Args),
     Version(version::Args),
 }
 
@@ -50,6 +52,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<Exit, Error> {
     match command {
+        Command::Health(args) => health::run(&args),
         Command::Version(args) => version::run(&args),
     }
 }

@@ -11,10 +11,15 @@ pub(super) fn claim(object: &Object) -> Health {
                 .find(|condition| condition.kind.ends_with("ResizeError") && condition.status == Truth::True);
             match failed {
                 Some(failed) => degraded(failed.words()),
-                None => healthy(format!("bound to {}", text(object.value(), "/spec/volumeName"))),
+                None => {
+                    healthy(format!("bound to {}", text(object.value(), "/spec/volumeName")).trim_end_matches(" to "))
+                }
             }
         }
-        "Lost" => degraded(format!("the volume {} is lost", text(object.value(), "/spec/volumeName"))),
+        "Lost" => match text(object.value(), "/spec/volumeName") {
+            "" => degraded("the volume is lost"),
+            volume => degraded(format!("the volume {volume} is lost")),
+        },
         "Pending" => progressing("waits for a volume"),
         "" => progressing("no status yet"),
         phase => Health::new(Status::Unknown, format!("phase {phase}")),
