@@ -8,7 +8,7 @@
 //!
 //! Start at [`Templates`] (parse once) and [`State`] (one run: execute often).
 //!
-//! ```ignore
+//! ```
 //! use bowline::template::{Context, State, Templates, Value, funcs::Functions};
 //!
 //! let mut templates = Templates::new("gotpl", Functions::go());
@@ -27,11 +27,19 @@ pub mod format;
 pub mod funcs;
 mod value;
 
+mod ast;
+mod lexer;
+mod parser;
+mod token;
+
 mod context;
 mod exec;
-pub mod semver;
+mod limits;
 mod set;
 mod stack;
+
+pub mod semver;
+mod strconv;
 
 pub use context::{Clock, Context, Limits, Lookup, MissingKey, Moment, Random, Seeded};
 pub use error::{Error, ErrorKind, Failure, Place};

@@ -45,6 +45,13 @@ impl Function {
     }
 }
 
+impl Function {
+    /// `and` and `or` evaluate their arguments one by one.
+    pub(super) fn is_lazy(&self) -> bool {
+        matches!(self.name, "and" | "or")
+    }
+}
+
 /// The functions that a template may call, by name.
 #[derive(Debug, Clone)]
 pub struct Functions {
