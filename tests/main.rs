@@ -3,3 +3,5 @@ mod health;
 mod semver;
 mod set;
 mod yaml;
+
+mod template;

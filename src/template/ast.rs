@@ -165,10 +165,9 @@ pub(super) fn operand_text(source: &Source, operand: &Operand) -> String {
     shown(source, |out| out.operand(operand))
 }
 
-/// The text of nodes in a row.
-#[cfg(test)]
-pub(super) fn nodes_text(source: &Source, nodes: &[Node]) -> String {
-    shown(source, |out| out.nodes(nodes))
+/// The text of a whole template, from its nodes.
+pub(super) fn tree_text(tree: &Tree) -> String {
+    shown(&tree.source, |out| out.nodes(&tree.root))
 }
 
 fn shown(source: &Source, print: impl FnOnce(&mut Printer<'_>)) -> String {

@@ -154,15 +154,15 @@ impl<'r> State<'r> {
 
     fn run(&mut self, tree: &Tree, data: Value) -> Result<Vec<u8>, Error> {
         let outer = std::mem::take(&mut self.out);
-        let outcome = self.enter(tree, Held::plain(data));
+        let outcome = self.enter(tree, &Held::plain(data));
         let written = std::mem::replace(&mut self.out, outer);
         outcome.map(|()| written)
     }
 
-    fn enter(&mut self, tree: &Tree, dot: Held) -> Result<(), Error> {
+    fn enter(&mut self, tree: &Tree, dot: &Held) -> Result<(), Error> {
         let base = self.variables.len();
         self.variables.push((0, dot.clone()));
-        let outcome = Walk { state: self, tree, at: None, base }.nodes(&dot, &tree.root);
+        let outcome = Walk { state: self, tree, at: None, base }.nodes(dot, &tree.root);
         self.variables.truncate(base);
         outcome.map(|_| ())
     }
@@ -292,7 +292,7 @@ impl<'t> Walk<'_, '_, 't> {
     fn range(&mut self, dot: &Held, branch: &'t Branch) -> Result<Flow, Error> {
         let mark = self.state.variables.len();
         let held = self.pipeline(dot, &branch.pipe)?;
-        let flow = match self.turns(held, branch)? {
+        let flow = match self.turns(&held, branch)? {
             Some(flow) => flow,
             None => match &branch.otherwise {
                 Some(otherwise) => self.nodes(dot, otherwise)?,
@@ -305,7 +305,7 @@ impl<'t> Walk<'_, '_, 't> {
     }
 
     // `None` when there was nothing to iterate over.
-    fn turns(&mut self, held: Held, branch: &'t Branch) -> Result<Option<Flow>, Error> {
+    fn turns(&mut self, held: &Held, branch: &'t Branch) -> Result<Option<Flow>, Error> {
         let value = held.value.underlying().into_owned();
         match &value {
             Value::Nil => Ok(None),
@@ -346,11 +346,7 @@ impl<'t> Walk<'_, '_, 't> {
         }
     }
 
-    fn each(
-        &mut self,
-        branch: &'t Branch,
-        items: impl Iterator<Item = (Held, Held)>,
-    ) -> Result<Option<Flow>, Error> {
+    fn each(&mut self, branch: &'t Branch, items: impl Iterator<Item = (Held, Held)>) -> Result<Option<Flow>, Error> {
         let mark = self.state.variables.len();
         for (index, item) in items {
             self.step()?;
@@ -395,7 +391,7 @@ impl<'t> Walk<'_, '_, 't> {
             None => Held::NOTHING,
         };
         self.state.depth += 1;
-        let outcome = self.state.enter(&tree, dot);
+        let outcome = self.state.enter(&tree, &dot);
         self.state.depth -= 1;
         outcome
     }
@@ -511,7 +507,8 @@ impl<'t> Walk<'_, '_, 't> {
             return Ok(receiver);
         };
         for name in before {
-            receiver = self.field(dot, receiver, name, Site { at: At::Operand(operand), arguments: &[], last: None })?;
+            receiver =
+                self.field(dot, receiver, name, Site { at: At::Operand(operand), arguments: &[], last: None })?;
         }
         self.field(dot, receiver, name, Site { at: At::Operand(operand), arguments, last })
     }
@@ -598,17 +595,26 @@ impl<'t> Walk<'_, '_, 't> {
         let parameter = |at: usize| function.params.get(at).copied().or(function.variadic).unwrap_or(Type::Any);
         let mut values = self.state.spare.pop().unwrap_or_default();
         values.extend(receiver);
+        // Functions do not see whether a nil was in an interface; only of `len` does it show.
+        let mut of_nothing = false;
         for (at, argument) in arguments.iter().enumerate() {
-            values.push(self.argument(dot, argument, parameter(at))?.value);
+            let held = self.argument(dot, argument, parameter(at))?;
+            of_nothing |= held.is_nothing();
+            values.push(held.value);
         }
         if let Some(last) = last {
-            values.push(self.checked(last, parameter(arguments.len()))?.value);
+            let held = self.checked(last, parameter(arguments.len()))?;
+            of_nothing |= held.is_nothing();
+            values.push(held.value);
         }
         if function.name == "call" {
             self.at = Some(at);
             return Err(self.not_callable(&values, arguments));
         }
-        let outcome = (function.body)(self.state, &values);
+        let outcome = match name {
+            "len" if of_nothing => Err("reflect: call of reflect.Value.Type on zero Value".into()),
+            _ => (function.body)(self.state, &values),
+        };
         values.clear();
         self.state.spare.push(values);
         match outcome {
@@ -713,9 +719,7 @@ impl<'t> Walk<'_, '_, 't> {
         match held.value.type_of() {
             Some(actual) if actual.is_assignable_to(kind) => Ok(held),
             Some(actual) => Err(self.error(format!("wrong type for value; expected {kind}; got {actual}"))),
-            None if held.boxed => {
-                Err(self.error(format!("wrong type for value; expected {kind}; got interface {{}}")))
-            }
+            None if held.boxed => Err(self.error(format!("wrong type for value; expected {kind}; got interface {{}}"))),
             None if kind.can_be_nil() => Ok(Held::plain(Value::zero(kind))),
             None => Err(self.error(format!("invalid value; expected {kind}"))),
         }

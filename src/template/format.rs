@@ -573,7 +573,8 @@ impl Printer {
             (16, _) => format!("{magnitude:x}"),
             _ => magnitude.to_string(),
         };
-        let mut text = format!("{digits:0>least$}");
+        let mut text = "0".repeat(least.saturating_sub(digits.len()));
+        text.push_str(&digits);
         let prefix = match (base, verb) {
             (2, _) if flags.sharp => "0b",
             (8, 'O') if flags.sharp && !text.starts_with('0') => "0o0",
@@ -589,8 +590,9 @@ impl Printer {
     }
 
     fn code_point(&mut self, bits: u64) {
+        let digits = format!("{bits:X}");
         let least = self.flags.precision.unwrap_or(4).max(4);
-        let mut text = format!("U+{bits:0least$X}");
+        let mut text = format!("U+{}{digits}", "0".repeat(least.saturating_sub(digits.len())));
         let shown = u32::try_from(bits).ok().and_then(char::from_u32);
         if let Some(shown) = shown.filter(|shown| self.flags.sharp && strconv::is_print(*shown)) {
             text.push_str(&format!(" '{shown}'"));
@@ -623,7 +625,8 @@ impl Printer {
         let width = flags.width.unwrap_or(0);
         if flags.zero && !flags.minus && !sign.is_empty() && width > text.len() + 1 {
             self.push(sign);
-            self.push(&format!("{text:0>0$}", width - 1));
+            self.push(&"0".repeat(width - 1 - text.len()));
+            self.push(&text);
             return;
         }
         self.pad(format!("{sign}{text}").as_bytes());

@@ -204,7 +204,11 @@ impl<'s> Lexer<'s> {
             '$' if self.at_terminator() => self.emit(TokenKind::Variable),
             '$' => self.name(TokenKind::Variable),
             '.' if !self.rest().first().is_none_or(u8::is_ascii_digit) => {
-                if self.at_terminator() { self.emit(TokenKind::Dot) } else { self.name(TokenKind::Field) }
+                if self.at_terminator() {
+                    self.emit(TokenKind::Dot)
+                } else {
+                    self.name(TokenKind::Field)
+                }
             }
             '.' | '+' | '-' | '0'..='9' => {
                 self.position -= 1;

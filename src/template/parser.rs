@@ -121,8 +121,7 @@ impl<'s> Parser<'s> {
     fn run(mut self) -> Parsed<Vec<Arc<Tree>>> {
         let root = self.file()?;
         self.add(self.name.to_owned(), root)?;
-        let source =
-            Arc::new(Source { file: self.name.into(), text: self.text.clone(), variables: self.names });
+        let source = Arc::new(Source { file: self.name.into(), text: self.text.clone(), variables: self.names });
         let trees = self.definitions.into_iter().map(|definition| {
             Arc::new(Tree { name: definition.name.into(), source: source.clone(), root: definition.root })
         });
@@ -408,9 +407,7 @@ impl<'s> Parser<'s> {
         let token = self.next_word();
         let name = self.template_name(token, CONTEXT)?;
         let pipe = self.pipeline(CONTEXT, TokenKind::RightDelimiter)?;
-        self.nested(|parser| {
-            parser.in_new_scope(|parser| parser.definition_body(name.clone(), CONTEXT))
-        })?;
+        self.nested(|parser| parser.in_new_scope(|parser| parser.definition_body(name.clone(), CONTEXT)))?;
         Ok(Node::Template(Box::new(Call { position: token.span.start, name: name.into(), pipe: Some(pipe) })))
     }
 
@@ -598,9 +595,7 @@ impl<'s> Parser<'s> {
                 let pipe = self.nested(|parser| parser.pipeline("parenthesized pipeline", TokenKind::RightParen))?;
                 return Ok(Some(Operand { position: pipe.position, term: Term::Pipe(Box::new(pipe)) }));
             }
-            TokenKind::String | TokenKind::RawString => {
-                Term::String(token.span, self.unquoted(token)?.into())
-            }
+            TokenKind::String | TokenKind::RawString => Term::String(token.span, self.unquoted(token)?.into()),
             _ => {
                 self.back_up();
                 return Ok(None);
@@ -655,10 +650,10 @@ fn plain_number(text: &str) -> Result<Number, String> {
         if float.is_some() && !text.contains(['.', 'e', 'E', 'p', 'P']) {
             return Err(format!("integer overflow: {}", strconv::quote(text.as_bytes())));
         }
-        // A whole float is an integer too. Rust's casts saturate, Go's wrap: both ends are out of range anyway.
+        // A whole float is an integer too, as far as the integer can be told from its neighbours' casts.
         let whole = float.filter(|float| float.fract() == 0.0);
-        int = whole.filter(|float| (-9.223_372_036_854_775_8e18..9.223_372_036_854_775_8e18).contains(float)).map(|float| float as i64);
-        uint = whole.filter(|float| (0.0..1.844_674_407_370_955_2e19).contains(float)).map(|float| float as u64);
+        int = whole.map(|float| float as i64).filter(|int| whole == Some(*int as f64) && *int != i64::MAX);
+        uint = whole.map(|float| float as u64).filter(|uint| whole == Some(*uint as f64) && *uint != u64::MAX);
     }
     if float.is_none() {
         return Err(format!("illegal number syntax: {}", strconv::quote(text.as_bytes())));
@@ -670,7 +665,17 @@ fn starts_operand(kind: TokenKind) -> bool {
     use TokenKind::*;
     matches!(
         kind,
-        Bool | CharConstant | Complex | Dot | Field | Identifier | Number | Nil | RawString | String | Variable | LeftParen
+        Bool | CharConstant
+            | Complex
+            | Dot
+            | Field
+            | Identifier
+            | Number
+            | Nil
+            | RawString
+            | String
+            | Variable
+            | LeftParen
     )
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::ast::Tree;
+use super::ast::{Tree, tree_text};
 use super::error::Error;
 use super::funcs::Functions;
 use super::parser;
@@ -44,6 +44,11 @@ impl Templates {
     /// The names of all templates: files and what they define.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.trees.keys().map(|name| &**name)
+    }
+
+    /// A template as its nodes print, which is Go's normal form: comments and trimmed space are gone.
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.get(name).map(|tree| tree_text(tree))
     }
 
     /// The functions that its templates may call.

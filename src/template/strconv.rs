@@ -311,6 +311,9 @@ pub fn format_float(value: f64, form: char, precision: Option<usize>) -> String 
     }
     let sign = if value.is_sign_negative() { "-" } else { "" };
     let value = value.abs();
+    // No float has more digits than that; Rust's own limit is 65,535.
+    let zeros = precision.map_or(0, |precision| precision.saturating_sub(MOST_DIGITS));
+    let precision = precision.map(|precision| precision.min(MOST_DIGITS));
     let body = match form {
         'b' => binary_form(value),
         'x' | 'X' => hexadecimal_form(value, precision),
@@ -321,8 +324,20 @@ pub fn format_float(value: f64, form: char, precision: Option<usize>) -> String 
         },
         _ => general_form(value, precision),
     };
+    let body = if zeros > 0 { with_zeros(&body, form, zeros) } else { body };
     let body = if matches!(form, 'E' | 'G' | 'X') { body.to_ascii_uppercase() } else { body };
     format!("{sign}{body}")
+}
+
+const MOST_DIGITS: usize = 1_100;
+
+// Zeros after the last digit of the fraction, where the form has one of fixed length.
+fn with_zeros(body: &str, form: char, zeros: usize) -> String {
+    if matches!(form, 'b' | 'g' | 'G') {
+        return body.to_owned();
+    }
+    let (mantissa, exponent) = body.split_at(body.find(['e', 'p']).unwrap_or(body.len()));
+    format!("{mantissa}{}{exponent}", "0".repeat(zeros))
 }
 
 // Significant digits without trailing zeros, and where the point is: 0.digits * 10^point.

@@ -24,7 +24,8 @@ const TWO: &[Type] = &[Type::Reflect, Type::Reflect];
 const MORE: Option<Type> = Some(Type::Reflect);
 const ANY: Option<Type> = Some(Type::Any);
 
-pub(super) static FUNCTIONS: &[Function] = &[
+/// The functions of Go.
+pub static FUNCTIONS: &[Function] = &[
     function("and", ONE, MORE, "Gives the first empty argument, or the last one.", lazy),
     function("call", ONE, MORE, "Calls a function value; charts have none.", lazy),
     function("eq", ONE, MORE, "Whether the first argument equals any of the others.", |_, a| eq(a).map(Value::Bool)),
@@ -119,15 +120,19 @@ fn equal_others(one: &Value, other: &Value) -> Result<bool, Failure> {
     let comparable = one.kind() == other.kind() || matches!(one, Value::Nil) || matches!(other, Value::Nil);
     if !comparable {
         let (kind, other_kind) = (one.type_name(), other.type_name());
-        return Err(Failure::new(format!("non-comparable types {one}: {kind}, {other_kind}: {other}")));
+        return Err(Failure::new(format!("non-comparable types {}: {kind}, {other_kind}: {other}", verb_s(one))));
     }
     if nils.0 || nils.1 {
         return Ok(nils.0 == nils.1);
     }
     match (one, other) {
         (Value::Object(one), Value::Object(other)) => Ok(one.type_of() == other.type_of() && one.equals(&**other)),
-        _ => Err(Failure::new(format!("non-comparable type {other}: {}", other.type_name()))),
+        _ => Err(Failure::new(format!("non-comparable type {}: {}", verb_s(other), other.type_name()))),
     }
+}
+
+fn verb_s(value: &Value) -> String {
+    String::from_utf8_lossy(&format::sprintf(b"%s", std::slice::from_ref(value))).into_owned()
 }
 
 fn lt(arguments: &[Value]) -> Result<bool, Failure> {

@@ -14,6 +14,8 @@ use super::value::{Type, Value};
 
 mod go;
 
+pub use go::FUNCTIONS as GO;
+
 /// All families in the order of `docs/functions.md`.
 pub static FAMILIES: &[&[Function]] = &[go::FUNCTIONS];
 

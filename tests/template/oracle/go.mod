@@ -1,0 +1,3 @@
+module bowline.dev/template-oracle
+
+go 1.26

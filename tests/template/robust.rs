@@ -1,0 +1,1 @@
+//! Hostile templates end with an error, in bounded time and memory.
