@@ -13,7 +13,7 @@
 
 use serde_json::Value;
 
-use super::fields::{Condition, Truth, conditions_of, flag, has_status, integer, list};
+use super::fields::{Condition, Truth, conditions_of, flag, has_status, integer, list, text};
 use super::{Health, Status, degraded, healthy, progressing, suspended};
 use crate::object::Object;
 
@@ -35,7 +35,13 @@ pub(super) fn check(object: &Object, gets_status: bool) -> Health {
     if let Some(paused) = conditions.iter().find(paused) {
         return suspended(paused.words());
     }
-    judge(object, &conditions)
+    let empty = object.value().pointer("/status/conditions").and_then(Value::as_array).is_some_and(Vec::is_empty);
+    match judge(object, &conditions) {
+        health if health.status == Status::Unknown && health.ready && empty && gets_status => {
+            progressing("no condition yet")
+        }
+        health => health,
+    }
 }
 
 fn judge(object: &Object, conditions: &[Condition<'_>]) -> Health {
@@ -54,6 +60,9 @@ fn judge(object: &Object, conditions: &[Condition<'_>]) -> Health {
     let busy = conditions.iter().find(|condition| condition.is("Progressing", Truth::True));
     if let (None, Some(busy)) = (top, busy) {
         return progressing(busy.words());
+    }
+    if let (None, Some(error)) = (top, error_message(object)) {
+        return degraded(error);
     }
     let word = words(object);
     if let Some((status, words)) = word.as_ref().filter(|(status, _)| top.is_none() && *status != Status::Healthy) {
@@ -75,10 +84,19 @@ fn suspended_by_spec(object: &Object) -> bool {
     ["/spec/suspend", "/spec/suspended", "/spec/paused", "/spec/pause"].iter().any(|pointer| flag(object, pointer))
 }
 
+/// The error that some controllers keep in a field of their status instead of a condition.
+fn error_message(object: &Object) -> Option<String> {
+    ["/status/error", "/status/error/message", "/status/errorMessage", "/status/failureMessage", "/status/errMsg"]
+        .into_iter()
+        .map(|pointer| text(object.value(), pointer))
+        .find(|message| !message.is_empty())
+        .map(str::to_owned)
+}
+
 /// Conditions of the object, and of the parts that Gateway API kinds and their like list.
 fn all_conditions(object: &Object) -> Vec<Condition<'_>> {
     let top = conditions_of(object.value().pointer("/status/conditions"));
-    let parts = ["/status/parents", "/status/ancestors", "/status/listeners"]
+    let parts = ["/status/parents", "/status/ancestors", "/status/listeners", "/status/ingress"]
         .into_iter()
         .flat_map(|pointer| list(object.value(), pointer))
         .flat_map(|part| conditions_of(part.get("conditions")));
@@ -126,7 +144,15 @@ enum Sign {
 /// Reads a condition by its type; `None` for types of which nothing is known, and for "nothing bad".
 fn sign(condition: &Condition<'_>) -> Option<Sign> {
     let kind = condition.kind;
-    if ends_with_any(kind, &NEGATIVE) || kind.starts_with("Not") || kind == "Warning" || kind == "Stalled" {
+    if kind == "Progressing" && condition.reason == "ProgressDeadlineExceeded" {
+        return Some(Sign::Bad);
+    }
+    // Operators made with Ansible say Running for a reconciliation that goes on.
+    if kind.starts_with("Partially") || (kind == "Running" && condition.reason == "Running") {
+        return (condition.status == Truth::True).then_some(Sign::NotYet);
+    }
+    let negative = ["Not", "Invalid", "Failed"].iter().any(|start| kind.starts_with(start));
+    if negative || ends_with_any(kind, &NEGATIVE) || kind == "Warning" || kind == "Stalled" {
         return (condition.status == Truth::True).then_some(Sign::Bad);
     }
     if ends_with_any(kind, &BUSY) {
@@ -212,7 +238,7 @@ const NEGATIVE: [&str; 18] = [
 ];
 
 /// Endings of types that say that work goes on.
-const BUSY: [&str; 10] = [
+const BUSY: [&str; 11] = [
     "Reconciling",
     "InProgress",
     "Creating",
@@ -223,6 +249,7 @@ const BUSY: [&str; 10] = [
     "Provisioning",
     "Pending",
     "Deleting",
+    "Terminating",
 ];
 
 /// Words of reasons and messages that tell a failure from a "not yet".
@@ -275,11 +302,15 @@ fn collect_words(value: &Value, path: &str, depth: usize, found: &mut Vec<(Statu
     for (name, field) in fields {
         let lower = name.to_lowercase();
         if let Some(word) = field.as_str() {
-            let named = ["phase", "state", "health", "status"].iter().any(|ending| lower.ends_with(ending));
+            let named = ["phase", "state", "health", "status", "compliant", "compliance"]
+                .iter()
+                .any(|ending| lower.ends_with(ending));
             if let Some(status) = word_status(word).filter(|_| named) {
                 found.push((status, format!("{path}.{name} is {word}")));
             }
-        } else if let Some(truth) = field.as_bool().filter(|_| matches!(lower.as_str(), "ready" | "healthy")) {
+        } else if let Some(truth) =
+            field.as_bool().filter(|_| matches!(lower.as_str(), "ready" | "healthy" | "readytouse"))
+        {
             let status = if truth { Status::Healthy } else { Status::Progressing };
             found.push((status, format!("{path}.{name} is {truth}")));
         } else {

@@ -246,17 +246,24 @@ impl Rule {
 
     fn judge(&self, object: &Object) -> Option<Health> {
         let facts = Facts::of(object);
-        for (status, expression) in &self.asked {
-            if expression.is_true(&facts) {
-                let own = self.message.as_ref().and_then(|message| message.text(&facts));
-                return Some(Health::new(*status, own.unwrap_or_else(|| expression.words(&facts))));
+        let (status, words) = match self.asked.iter().find(|(_, expression)| expression.is_true(&facts)) {
+            Some((status, expression)) => (*status, expression.words(&facts)),
+            None => {
+                let Otherwise::Is(status) = self.otherwise else { return None };
+                let words = self.asked.iter().map(|(_, asked)| asked.words(&facts)).find(|words| !words.is_empty());
+                (status, words.unwrap_or_default())
             }
-        }
-        let Otherwise::Is(status) = self.otherwise else { return None };
+        };
         let own = self.message.as_ref().and_then(|message| message.text(&facts));
-        let words = || self.asked.iter().map(|(_, asked)| asked.words(&facts)).find(|words| !words.is_empty());
-        let none = || Some("no status yet".to_owned()).filter(|_| !has_status(object));
-        Some(Health::new(status, own.or_else(words).or_else(none).unwrap_or_default()))
+        Some(Health::new(
+            status,
+            match own.unwrap_or(words) {
+                words if words.is_empty() && status != Status::Healthy && !has_status(object) => {
+                    "no status yet".to_owned()
+                }
+                words => words,
+            },
+        ))
     }
 }
 
@@ -325,10 +332,17 @@ struct Compiled {
     uses: Uses,
 }
 
+/// The longest expression; the parser goes as deep as its text asks for.
+const LONGEST: usize = 4_096;
+
+/// What an expression may name.
+const VARIABLES: [&str; 9] = ["o", "sp", "s", "c", "r", "m", "cs", "g", "og"];
+
 /// Which variables, conditions and status fields an expression names.
 #[derive(Debug, Default)]
 struct Uses {
     variables: BTreeSet<String>,
+    bound: BTreeSet<String>,
     conditions: Vec<String>,
     status: Vec<Vec<String>>,
 }
@@ -340,11 +354,19 @@ impl Expression {
 
     fn compiled(&self) -> &Result<Compiled, String> {
         self.compiled.get_or_init(|| {
+            if self.source.len() > LONGEST {
+                return Err(format!("is longer than {LONGEST} bytes"));
+            }
             let parsed = Parser::default().enable_optional_syntax(true).parse(&self.source);
             let mut root = parsed.map_err(|errors| format!("is not a CEL expression: {errors}"))?;
             forgive(&mut root);
             let mut uses = Uses::default();
             uses.visit(&root);
+            if let Some(unknown) =
+                uses.variables.difference(&uses.bound).find(|name| !VARIABLES.contains(&name.as_str()))
+            {
+                return Err(format!("names an unknown variable `{unknown}`; there are {}", VARIABLES.join(", ")));
+            }
             Ok(Compiled { root, uses })
         })
     }
@@ -386,7 +408,7 @@ impl Expression {
 fn status_words(object: &Object, path: &[String]) -> Option<String> {
     let pointer = format!("/status/{}", path.join("/"));
     let word = match object.value().pointer(&pointer)? {
-        Value::String(text) if text.len() > 40 => return Some(text.clone()),
+        Value::String(text) if text.len() > 40 && text.contains(' ') => return Some(text.clone()),
         Value::String(text) => text.clone(),
         Value::Bool(truth) => truth.to_string(),
         Value::Number(number) => number.to_string(),
@@ -469,6 +491,9 @@ impl Uses {
             Expr::Map(map) => map.entries.iter().for_each(|entry| self.visit_entry(&entry.expr)),
             Expr::Struct(made) => made.entries.iter().for_each(|entry| self.visit_entry(&entry.expr)),
             Expr::Comprehension(comprehension) => {
+                let second = comprehension.iter_var2.iter();
+                self.bound
+                    .extend([&comprehension.iter_var, &comprehension.accu_var].into_iter().chain(second).cloned());
                 let parts = [
                     &comprehension.iter_range,
                     &comprehension.accu_init,
