@@ -17,6 +17,8 @@ mod scale;
 mod storage;
 
 mod generic;
+
+mod cel;
 mod rules;
 
 mod cause;
