@@ -195,7 +195,8 @@ fn conditions_nobody_knows_change_nothing() {
 fn ill_typed_fields_are_judged_without_a_panic() {
     let oddities =
         [json!(null), json!(true), json!(-1), json!("text"), json!([1, "a", null]), json!({"type": 3}), json!(1e300)];
-    for (_, object) in all_objects() {
+    // Every fifth object has the shapes of all of them.
+    for (_, object) in all_objects().into_iter().step_by(5) {
         let mut paths = Vec::new();
         collect_paths(object.value(), "", 0, &mut paths);
         for path in paths {
@@ -342,7 +343,7 @@ fn wrong_rules_are_refused_all_at_once() {
 
 #[test]
 fn an_expression_that_is_no_expression_is_an_error_and_no_panic() {
-    let long = "(".repeat(2_000);
+    let (long, chain) = ("(".repeat(100_000), format!("s{} == 1", ".a".repeat(100_000)));
     for text in [
         "",
         " ",
@@ -367,6 +368,7 @@ fn an_expression_that_is_no_expression_is_an_error_and_no_panic() {
         "status.phase == 1",
         "s.list.all(x, y == 1)",
         &long,
+        &chain,
     ] {
         let rules = Rules::parse(&json!([{"group": "example.com", "kind": "K", "healthy": text}]));
         assert!(rules.is_err(), "{text:?} is taken for an expression");

@@ -44,8 +44,34 @@ struct Compiled {
     uses: Uses,
 }
 
-/// The longest expression; the parser goes as deep as its text asks for.
-const LONGEST: usize = 4_096;
+/// Refuses what would take the parser or the evaluator, which both recurse, deeper than a thread's stack.
+fn bounded(source: &str) -> Result<(), String> {
+    const NESTED: usize = 24;
+    const OPERATORS: usize = 300;
+    let (mut depth, mut deepest, mut operators) = (0_usize, 0, 0);
+    let mut quote = None;
+    let mut before = ' ';
+    for sign in source.chars() {
+        match (quote, sign) {
+            (Some(open), _) if sign == open && before != '\\' => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(sign),
+            (None, '(' | '[' | '{') => depth += 1,
+            (None, ')' | ']' | '}') => depth = depth.saturating_sub(1),
+            (None, '.' | '?' | '+' | '-' | '*' | '/' | '%' | '!' | '|' | '&' | '<' | '>' | '=') => operators += 1,
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+        before = sign;
+    }
+    if deepest > NESTED {
+        return Err(format!("has more than {NESTED} brackets inside each other"));
+    }
+    if operators > OPERATORS {
+        return Err(format!("has more than {OPERATORS} operators"));
+    }
+    Ok(())
+}
 
 /// What an expression may name.
 const VARIABLES: [&str; 9] = ["o", "sp", "s", "c", "r", "m", "cs", "g", "og"];
@@ -71,9 +97,7 @@ impl Expression {
 
     fn compiled(&self) -> &Result<Compiled, String> {
         self.compiled.get_or_init(|| {
-            if self.source.len() > LONGEST {
-                return Err(format!("is longer than {LONGEST} bytes"));
-            }
+            bounded(&self.source)?;
             let parsed = Parser::default().enable_optional_syntax(true).parse(&self.source);
             let mut root = parsed.map_err(|errors| format!("is not a CEL expression: {errors}"))?;
             forgive(&mut root);
