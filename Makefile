@@ -1,0 +1,31 @@
+# What there is to run. `make` alone lists it. Needs: Rust, Go, Git, a C compiler, OpenSSL's headers.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test tools lint docs clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## the whole story on a real control plane; CHECK=1 runs it unattended and asserts every step
+	@tests/tools/build.sh control-plane
+	cargo build --bin bowline --example demo
+	cargo run --quiet --example demo -- $(if $(CHECK),--check)
+
+test: ## all tests, on a real control plane
+	@tests/tools/build.sh test
+	cargo test
+
+tools: ## build the control plane, Helm and the registry that the tests run (once, into .tools/)
+	@tests/tools/build.sh test
+
+lint: ## formatting, clippy and documentation, warnings denied
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+
+docs: ## build the API documentation into target/doc
+	cargo doc --no-deps
+
+clean: ## remove what was built, the tools included
+	cargo clean
+	rm -rf .tools
