@@ -5,3 +5,7 @@ mod set;
 mod yaml;
 
 mod template;
+
+mod architecture;
+mod common;
+mod control_plane;
