@@ -4,6 +4,7 @@ mod semver;
 mod set;
 mod yaml;
 
+mod serving;
 mod template;
 
 mod architecture;

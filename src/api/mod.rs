@@ -1,1 +1,3 @@
-//! Under construction: see the module list in lib.rs.
+//! Serves HTTP: is the daemon alive and ready, and its numbers.
+
+pub mod router;

@@ -1,1 +1,3 @@
-//! Under construction: see the module list in lib.rs.
+//! Runs for ever: follows sources and keeps the cluster in step.
+
+pub mod telemetry;
