@@ -384,11 +384,13 @@ fn write_files(folder: &Path, authority: &Authority, port: u16) -> Result<()> {
                   manager-token,system:kube-controller-manager,manager\n\
                   scheduler-token,system:kube-scheduler,scheduler\n\
                   kwok-token,kwok,kwok,\"system:masters\"\n";
+    let signer = KeyPair::generate()?;
     let files = [
         ("ca.crt", authority.certificate.as_str()),
         ("server.crt", &certificate),
         ("server.key", &key),
-        ("service-account.key", &KeyPair::generate()?.serialize_pem()),
+        ("service-account.key", &signer.serialize_pem()),
+        ("service-account.pub", &signer.public_key_pem()),
         ("tokens.csv", tokens),
         ("audit-policy.yaml", audit::POLICY),
         ("stages.yaml", STAGES),
@@ -446,7 +448,7 @@ fn apiserver_command(folder: &Path, port: u16, etcd_port: u16) -> Result<Command
         ("--tls-cert-file", "server.crt"),
         ("--tls-private-key-file", "server.key"),
         ("--client-ca-file", "ca.crt"),
-        ("--service-account-key-file", "service-account.key"),
+        ("--service-account-key-file", "service-account.pub"),
         ("--service-account-signing-key-file", "service-account.key"),
         ("--token-auth-file", "tokens.csv"),
         ("--audit-policy-file", "audit-policy.yaml"),
