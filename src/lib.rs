@@ -20,6 +20,8 @@ pub mod object;
 pub mod unit;
 pub mod yaml;
 
+pub mod health;
+
 pub mod template;
 
 pub mod chart;
@@ -31,7 +33,6 @@ pub mod source;
 pub mod render;
 
 pub mod diff;
-pub mod health;
 
 pub mod cluster;
 

@@ -1,7 +1,7 @@
 //! What the design forbids, checked on the source text: imports go one way, files and functions stay readable.
 //!
 //! ```text
-//! error object yaml <- unit <- template <- chart kustomize <- source <- load <- health <- render <- diff <- cluster
+//! error object yaml <- health <- unit <- template <- chart kustomize <- source <- load <- render <- diff <- cluster
 //!                   <- apply <- record <- report <- reconcile <- api <- daemon <- cli
 //! ```
 //! A rule that hinders is changed here, with its reason, in the same commit that needs it.
@@ -13,12 +13,12 @@ use std::path::{Path, PathBuf};
 /// From the bottom up. A module uses what lies below its own layer, and nothing beside or above it.
 const LAYERS: &[&[&str]] = &[
     &["error", "object", "yaml"],
+    &["health"],
     &["unit"],
     &["template"],
     &["chart", "kustomize"],
     &["source"],
     &["load"],
-    &["health"],
     &["render"],
     &["diff"],
     &["cluster"],

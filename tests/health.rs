@@ -195,8 +195,8 @@ fn conditions_nobody_knows_change_nothing() {
 fn ill_typed_fields_are_judged_without_a_panic() {
     let oddities =
         [json!(null), json!(true), json!(-1), json!("text"), json!([1, "a", null]), json!({"type": 3}), json!(1e300)];
-    // Every fifth object has the shapes of all of them.
-    for (_, object) in all_objects().into_iter().step_by(5) {
+    // A part of the objects has the shapes of all of them.
+    for (_, object) in all_objects().into_iter().step_by(16) {
         let mut paths = Vec::new();
         collect_paths(object.value(), "", 0, &mut paths);
         for path in paths {
