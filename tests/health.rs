@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use bowline::health::{self, Health, Rules, Status, cause, check, check_with, progress};
 use bowline::object::Object;
@@ -37,8 +38,13 @@ struct Case {
     object: Object,
 }
 
-/// The cases of Argo CD, or nothing and one loud line.
-fn shared_cases() -> Vec<Case> {
+/// The cases of Argo CD, read once; or nothing and one loud line.
+fn shared_cases() -> &'static [Case] {
+    static CASES: LazyLock<Vec<Case>> = LazyLock::new(read_shared_cases);
+    &CASES
+}
+
+fn read_shared_cases() -> Vec<Case> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/health");
     let Ok(index) = fs::read(folder.join("index.json")) else {
         eprintln!("SKIPPED: ../shared is absent");
@@ -60,7 +66,7 @@ fn shared_cases() -> Vec<Case> {
 
 fn all_objects() -> Vec<(String, Object)> {
     let own = own_cases().into_iter().map(|(path, object)| (path.display().to_string(), object));
-    own.chain(shared_cases().into_iter().map(|case| (case.file, case.object))).collect()
+    own.chain(shared_cases().iter().map(|case| (case.file.clone(), case.object.clone()))).collect()
 }
 
 #[test]
@@ -89,7 +95,7 @@ fn argo_cases_are_judged_as_argo_judges_them() {
     }
     let mut counts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     let (mut other, mut falsely_healthy) = (Vec::new(), Vec::new());
-    for case in &cases {
+    for case in cases {
         let health = check(&case.object);
         // Argo has no word of its own for an object that is being deleted.
         let status = match health.status {
