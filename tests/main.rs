@@ -10,3 +10,4 @@ mod template;
 mod architecture;
 mod common;
 mod control_plane;
+mod kustomize;

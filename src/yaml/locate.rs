@@ -27,7 +27,7 @@ pub enum Step {
 /// assert_eq!((position.line, position.column), (4, 3));
 /// ```
 pub fn locate(text: &[u8], document: usize, path: &[Step]) -> Option<Position> {
-    let mut parser = Parser::new(Characters::new(readable(text)?, &[]));
+    let mut parser = Parser::new(Characters::new(readable(text)?, Vec::new()));
     let mut seen = 0;
     loop {
         match parser.next_token().ok()? {

@@ -105,8 +105,8 @@ pub(super) struct Characters<'a> {
 }
 
 impl<'a> Characters<'a> {
-    pub(super) fn new(text: &'a str, tabs: &[usize]) -> Self {
-        let mut tabs = tabs.to_vec().into_iter();
+    pub(super) fn new(text: &'a str, tabs: Vec<usize>) -> Self {
+        let mut tabs = tabs.into_iter();
         let next_tab = tabs.next().unwrap_or(usize::MAX);
         Characters { characters: text.chars(), read: 0, tabs, next_tab }
     }
@@ -168,7 +168,7 @@ impl<'a> Reader<'a> {
             options,
             text,
             lines: 0,
-            parser: Parser::new(Characters::new(text, &[])),
+            parser: Parser::new(Characters::new(text, Vec::new())),
             start_line: 1,
             tabs: Vec::new(),
             complete: 0,
@@ -293,7 +293,7 @@ impl<'a> Reader<'a> {
                 self.tabs.clear();
                 self.characters = None;
                 self.complete = 0;
-                self.parser = Parser::new(Characters::new(self.text, &[]));
+                self.parser = Parser::new(Characters::new(self.text, Vec::new()));
                 self.done = false;
                 break;
             }
@@ -323,7 +323,7 @@ impl<'a> Reader<'a> {
         if self.tabs.len() == known {
             return false;
         }
-        self.parser = Parser::new(Characters::new(self.text, &self.tabs));
+        self.parser = Parser::new(Characters::new(self.text, self.tabs.clone()));
         let mut skip = self.complete;
         while skip > 0 {
             match self.parser.next_token() {
