@@ -52,7 +52,16 @@ const CONFINED: &[(&str, &[&str])] = &[
 
 /// Functions of values: what they need to know of the world comes as an argument.
 const PURE: &[&str] = &["object", "unit", "yaml", "template", "chart", "kustomize", "load", "render", "diff", "health"];
-const IMPURE: &[&str] = &["async ", "std::env::", "SystemTime::now", "Instant::now", "Utc::now", "Local::now", "Zoned::now", "Timestamp::now"];
+const IMPURE: &[&str] = &[
+    "async ",
+    "std::env::",
+    "SystemTime::now",
+    "Instant::now",
+    "Utc::now",
+    "Local::now",
+    "Zoned::now",
+    "Timestamp::now",
+];
 
 const FILE_LINES: usize = 1_000;
 const FUNCTION_LINES: usize = 80;
@@ -80,8 +89,10 @@ fn imports_go_one_way() {
 fn every_module_has_its_layer() {
     let listed: BTreeSet<&str> = LAYERS.iter().flat_map(|layer| layer.iter().copied()).collect();
     let found: BTreeSet<String> = sources().into_iter().map(|file| file.module).collect();
-    let unlisted: Vec<&String> =
-        found.iter().filter(|module| !matches!(module.as_str(), "lib" | "main") && !listed.contains(module.as_str())).collect();
+    let unlisted: Vec<&String> = found
+        .iter()
+        .filter(|module| !matches!(module.as_str(), "lib" | "main") && !listed.contains(module.as_str()))
+        .collect();
     assert!(unlisted.is_empty(), "give {unlisted:?} a layer in tests/architecture.rs");
 }
 
@@ -104,7 +115,12 @@ fn the_middle_is_pure() {
     for file in sources().iter().filter(|file| PURE.contains(&file.module.as_str())) {
         for (index, line) in file.code.lines().enumerate() {
             if let Some(word) = IMPURE.iter().find(|word| line.contains(**word)) {
-                wrong.push(format!("{}:{}: {} in a pure module: take it as an argument", file.name, index + 1, word.trim()));
+                wrong.push(format!(
+                    "{}:{}: {} in a pure module: take it as an argument",
+                    file.name,
+                    index + 1,
+                    word.trim()
+                ));
             }
         }
     }
@@ -127,7 +143,10 @@ fn files_and_functions_stay_readable() {
             if lines > FUNCTION_LINES {
                 used.insert(format!("{} {function}", file.name));
                 if !LONG_FUNCTIONS.iter().any(|(name, long, _)| *name == file.name && *long == function) {
-                    wrong.push(format!("{}:{line}: fn {function} has {lines} lines, more than {FUNCTION_LINES}", file.name));
+                    wrong.push(format!(
+                        "{}:{line}: fn {function} has {lines} lines, more than {FUNCTION_LINES}",
+                        file.name
+                    ));
                 }
             }
         }
@@ -161,7 +180,10 @@ fn every_test_file_is_listed() {
 /// Why `module` must not use `import`; `None` when it may.
 fn forbidden(module: &str, import: &str) -> Option<String> {
     let layer = |name: &str| LAYERS.iter().position(|layer| layer.contains(&name));
-    if module == import || matches!(module, "lib" | "main") || EXCEPTIONS.iter().any(|(from, to, _)| *from == module && *to == import) {
+    if module == import
+        || matches!(module, "lib" | "main")
+        || EXCEPTIONS.iter().any(|(from, to, _)| *from == module && *to == import)
+    {
         return None;
     }
     if let Some((_, allowed)) = NARROW.iter().find(|(narrow, _)| *narrow == module) {
@@ -202,7 +224,9 @@ impl Source {
         for start in ["crate::", root.as_str()] {
             for (index, _) in self.code.match_indices(start) {
                 let before = self.code[..index].chars().next_back();
-                if before.is_none_or(|letter| !letter.is_alphanumeric() && letter != '_' && letter != ':' && letter != '$') {
+                if before
+                    .is_none_or(|letter| !letter.is_alphanumeric() && letter != '_' && letter != ':' && letter != '$')
+                {
                     first_words(&self.code[index + start.len()..], &mut imports);
                 }
             }
@@ -215,7 +239,8 @@ impl Source {
         self.code.match_indices(name).any(|(index, _)| {
             let before = self.code[..index].chars().next_back();
             let after = &self.code[index + name.len()..];
-            let stands_alone = before.is_none_or(|letter| !letter.is_alphanumeric() && !matches!(letter, '_' | ':' | '.'));
+            let stands_alone =
+                before.is_none_or(|letter| !letter.is_alphanumeric() && !matches!(letter, '_' | ':' | '.'));
             stands_alone && after.starts_with("::") && !after.starts_with("::<")
         })
     }
@@ -223,7 +248,9 @@ impl Source {
 
 /// The first word of a path, or of each path of a `{..}` group.
 fn first_words(rest: &str, words: &mut BTreeSet<String>) {
-    let word = |text: &str| -> String { text.trim_start().chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect() };
+    let word = |text: &str| -> String {
+        text.trim_start().chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect()
+    };
     let Some(group) = rest.strip_prefix('{') else {
         words.insert(word(rest));
         return;
@@ -289,7 +316,9 @@ fn skip(letters: &[char], at: usize) -> usize {
     let starts = |word: &str| word.chars().enumerate().all(|(index, letter)| letters.get(at + index) == Some(&letter));
     let after = |from: usize, word: &str| {
         let word: Vec<char> = word.chars().collect();
-        (from..letters.len()).find(|index| letters[*index..].starts_with(&word)).map_or(letters.len(), |index| index + word.len())
+        (from..letters.len())
+            .find(|index| letters[*index..].starts_with(&word))
+            .map_or(letters.len(), |index| index + word.len())
     };
     let after_name = at > 0 && (letters[at - 1].is_alphanumeric() || letters[at - 1] == '_');
     if starts("//") {
@@ -300,7 +329,11 @@ fn skip(letters: &[char], at: usize) -> usize {
     }
     if !after_name && (starts("r\"") || starts("r#") || starts("br\"") || starts("br#")) {
         let quote = (at..letters.len()).find(|index| letters[*index] == '"');
-        let hashes = letters[at..].iter().skip_while(|letter| **letter != '#' && **letter != '"').take_while(|letter| **letter == '#').count();
+        let hashes = letters[at..]
+            .iter()
+            .skip_while(|letter| **letter != '#' && **letter != '"')
+            .take_while(|letter| **letter == '#')
+            .count();
         return match quote {
             // `r#type` is a name, not a literal.
             Some(quote) if letters[at..quote].iter().all(|letter| matches!(letter, 'b' | 'r' | '#')) => {
@@ -362,7 +395,8 @@ fn functions(code: &str) -> Vec<(String, usize, usize)> {
         if code[..index].chars().next_back().is_some_and(|letter| letter.is_alphanumeric() || letter == '_') {
             continue;
         }
-        let name: String = code[index + 3..].chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect();
+        let name: String =
+            code[index + 3..].chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect();
         let Some(body) = body(&code[index..]).filter(|_| !name.is_empty()) else { continue };
         let end = matching_brace(code, index + body);
         found.push((name, code[..index].matches('\n').count() + 1, code[index..end].lines().count()));

@@ -64,7 +64,11 @@ fn pods_fail_in_the_ways_pods_fail() {
     for (case, _, _) in cases {
         cluster.apply(&deployment(&namespace, case, &serde_json::json!({"simulate.bowline.dev/pod": case})));
     }
-    cluster.apply(&deployment(&namespace, "never-ready", &serde_json::json!({"simulate.bowline.dev/pod": "never-ready"})));
+    cluster.apply(&deployment(
+        &namespace,
+        "never-ready",
+        &serde_json::json!({"simulate.bowline.dev/pod": "never-ready"}),
+    ));
     cluster.apply(&deployment(&namespace, "slow", &serde_json::json!({"simulate.bowline.dev/start-after": "1h"})));
     for (case, pointer, expected) in cases {
         pod(cluster, &namespace, case, |pod| pod.pointer(pointer).and_then(Value::as_str) == Some(expected));
@@ -86,8 +90,10 @@ fn the_audit_log_tells_who_asked_for_what() {
     cluster.kubectl(&["delete", "configmap", "kept", "-n", &namespace]);
     let events = cluster.audit_since(mark);
     let ours = events.iter().filter(|event| event.namespace() == namespace && event.user() == "admin");
-    let seen: Vec<(&str, &str, bool)> =
-        ours.filter(|event| event.verb != "get").map(|event| (event.verb.as_str(), event.name(), event.is_write())).collect();
+    let seen: Vec<(&str, &str, bool)> = ours
+        .filter(|event| event.verb != "get")
+        .map(|event| (event.verb.as_str(), event.name(), event.is_write()))
+        .collect();
     assert_eq!(seen, [("create", "kept", true), ("create", "tried", false), ("delete", "kept", true)]);
     let created = |event: &&Event| event.verb == "create" && event.name() == "kept";
     assert_eq!(events.iter().find(created).map(|event| (event.code(), event.resource())), Some((201, "configmaps")));
@@ -155,5 +161,10 @@ fn a_process_ends_with_the_pipe_of_whoever_started_it() {
 }
 
 fn is_running(pid: u32) -> bool {
-    std::process::Command::new("kill").args(["-0", &pid.to_string()]).stderr(std::process::Stdio::null()).status().unwrap().success()
+    std::process::Command::new("kill")
+        .args(["-0", &pid.to_string()])
+        .stderr(std::process::Stdio::null())
+        .status()
+        .unwrap()
+        .success()
 }

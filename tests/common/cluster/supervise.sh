@@ -9,7 +9,8 @@
 trap '' INT TERM HUP
 if [ "$1" = --folder ]; then
   read -r _
-  while ls "$2"/*.pid >/dev/null 2>&1; do sleep 0.1; done
+  busy() { for file in "$1"/*.pid; do [ ! -e "$file" ] || return 0; done; return 1; }
+  while busy "$2"; do sleep 0.1; done
   rm -rf "$2"
   exit
 fi

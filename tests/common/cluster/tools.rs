@@ -9,7 +9,10 @@ use anyhow::{Result, bail};
 ///
 /// # Errors
 /// It is in none of them. A test that needs it fails with this text: it never passes by being skipped.
-#[expect(clippy::disallowed_methods, reason = "test support has no command line that could tell it where the tools are")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "test support has no command line that could tell it where the tools are"
+)]
 pub(crate) fn find(name: &str) -> Result<PathBuf> {
     let folders = [
         std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from),
