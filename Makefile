@@ -1,7 +1,7 @@
 # What there is to run. `make` alone lists it. Needs: Rust, Go, Git, a C compiler, OpenSSL's headers.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test tools lint docs clean
+.PHONY: help demo test soak tools lint docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,6 +14,11 @@ demo: ## the whole story on a real control plane; CHECK=1 runs it unattended and
 test: ## all tests, on a real control plane
 	@tests/tools/build.sh test
 	cargo test
+
+soak: ## the demo's changes over and over; MINUTES=60 unless given; fails when memory grows
+	@tests/tools/build.sh control-plane
+	cargo build --bin bowline --example demo
+	cargo run --quiet --example demo -- --soak $(or $(MINUTES),60)
 
 tools: ## build the control plane, Helm and the registry that the tests run (once, into .tools/)
 	@tests/tools/build.sh test
