@@ -4,7 +4,6 @@ mod semver;
 mod set;
 mod yaml;
 
-mod serving;
 mod template;
 
 mod architecture;

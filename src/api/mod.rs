@@ -1,3 +1,1 @@
-//! Serves HTTP: is the daemon alive and ready, and its numbers.
-
-pub mod router;
+//! Under construction: see the module list in lib.rs.

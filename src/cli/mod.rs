@@ -2,9 +2,11 @@
 //!
 //! Data goes to stdout through [`output`], words go to stderr. The environment is read here and nowhere else.
 
+mod eval;
 mod health;
 mod output;
 mod version;
+mod world;
 
 use std::process::ExitCode;
 
@@ -22,6 +24,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Eval(eval::Args),
     Health(health::Args),
     Version(version::Args),
 }
@@ -52,6 +55,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<Exit, Error> {
     match command {
+        Command::Eval(args) => eval::run(&args),
         Command::Health(args) => health::run(&args),
         Command::Version(args) => version::run(&args),
     }

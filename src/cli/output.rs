@@ -15,6 +15,14 @@ pub(super) fn data(text: &str) {
     }
 }
 
+/// Writes bytes to stdout as they are, escape sequences too; a closed pipe ends the program quietly.
+pub(super) fn bytes(bytes: &[u8]) {
+    let mut out = std::io::stdout().lock();
+    if out.write_all(bytes).and_then(|()| out.flush()).is_err() {
+        std::process::exit(0);
+    }
+}
+
 /// Prints an error, its causes and its hints to stderr.
 pub(super) fn error(error: &Error) {
     eprintln!("{} {error}", "error:".red().bold());

@@ -1,3 +1,1 @@
-//! Runs for ever: follows sources and keeps the cluster in step.
-
-pub mod telemetry;
+//! Under construction: see the module list in lib.rs.

@@ -1,3 +1,1 @@
-//! Tells people and machines what happened: numbers for Prometheus.
-
-pub mod metrics;
+//! Under construction: see the module list in lib.rs.

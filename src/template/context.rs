@@ -1,7 +1,5 @@
 //! What a run may use of the world, handed in so that a run can be repeated: random, clock, lookups, limits.
 
-use std::time::Instant;
-
 use rand::{RngCore, SeedableRng, rngs::StdRng};
 
 use super::value::Value;
@@ -20,6 +18,8 @@ pub struct Context {
     pub lint: bool,
     /// What a run may cost.
     pub limits: Limits,
+    /// Asked now and then whether the time is up; a run that takes longer ends with an error.
+    pub expired: Option<Box<dyn Fn() -> bool>>,
 }
 
 impl Default for Context {
@@ -32,6 +32,7 @@ impl Default for Context {
             lookup: Box::new(()),
             lint: false,
             limits: Limits::default(),
+            expired: None,
         }
     }
 }
@@ -59,14 +60,12 @@ pub struct Limits {
     pub steps: Option<u64>,
     /// Bytes that are written, those of includes counted again each time they are passed on.
     pub output: Option<usize>,
-    /// When it must be done.
-    pub deadline: Option<Instant>,
 }
 
 impl Default for Limits {
     /// Go's and Helm's own limits, on depth only.
     fn default() -> Self {
-        Limits { includes: 1_000, depth: 100_000, steps: None, output: None, deadline: None }
+        Limits { includes: 1_000, depth: 100_000, steps: None, output: None }
     }
 }
 
@@ -84,6 +83,11 @@ impl Seeded {
     /// The bytes of a seed.
     pub fn new(seed: u64) -> Self {
         Seeded(StdRng::seed_from_u64(seed))
+    }
+
+    /// The bytes of a long seed, which is as good as random when the seed is.
+    pub fn from_bytes(seed: [u8; 32]) -> Self {
+        Seeded(StdRng::from_seed(seed))
     }
 }
 

@@ -18,6 +18,7 @@ struct Repr {
     place: Option<Place>,
     message: String,
     cause: Option<Error>,
+    hint: Option<String>,
 }
 
 /// At which stage the error came up.
@@ -74,7 +75,17 @@ impl Error {
     }
 
     fn new(kind: ErrorKind, place: Option<Place>, message: String, cause: Option<Error>) -> Self {
-        Error(Box::new(Repr { kind, place, message, cause }))
+        Error(Box::new(Repr { kind, place, message, cause, hint: None }))
+    }
+
+    /// The same error with words on what may help.
+    pub(super) fn with_hint(mut self, hint: Option<String>) -> Self {
+        self.0.hint = hint;
+        self
+    }
+
+    pub(super) fn given_hint(&self) -> Option<&str> {
+        self.0.hint.as_deref()
     }
 
     /// At which stage it came up.
@@ -102,12 +113,84 @@ impl Error {
         std::iter::successors(Some(self), |error| error.cause())
     }
 
+    /// The text that Helm 4 makes of an error of one of a chart's files (engine.go, cleanupParseError and
+    /// reformatExecErrorMsg); it takes Go's text apart again, and so do we.
+    pub fn helm(&self, file: &str) -> String {
+        let text = self.to_string();
+        if self.kind() == ErrorKind::Parse {
+            let parts: Vec<&str> = text.split(": ").collect();
+            return match parts.as_slice() {
+                [_, location, .., last] => format!("parse error at ({location}): {last}"),
+                [_, last] => format!("parse error at ({last}): {last}"),
+                _ => format!("parse error in ({file}): {text}"),
+            };
+        }
+        if !self.chain().any(|error| error.kind() == ErrorKind::Execute) {
+            return text;
+        }
+        let mut parts = text.splitn(3, ": ");
+        let (Some(_), Some(location), Some(_)) = (parts.next(), parts.next(), parts.next()) else {
+            return format!("execution error in ({file}): {text}");
+        };
+        if let Some(words) = self.said() {
+            return format!("execution error at ({location}): {words}");
+        }
+        let mut traces: Vec<Trace> = Vec::new();
+        for error in self.chain() {
+            match Trace::of(&error.to_string()) {
+                Some(trace) if traces.last() == Some(&trace) => {}
+                Some(trace) => traces.push(trace),
+                None => return text,
+            }
+        }
+        let lines: String = traces.iter().map(Trace::to_string).collect();
+        lines.trim().to_owned()
+    }
+
     /// What `fail` or `required` said, if the error came from one of them.
     pub fn said(&self) -> Option<String> {
         let text = self.to_string();
         let start = text.find(SAID_START)? + SAID_START.len();
         let end = text.rfind(SAID_END)?;
         text.get(start..end).map(str::to_owned)
+    }
+}
+
+// One error of a chain, as Helm takes it apart.
+#[derive(PartialEq)]
+struct Trace {
+    location: String,
+    executing: String,
+    message: String,
+}
+
+impl Trace {
+    fn of(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix("template: ")?;
+        let message_only = |message: &str| message.split(" template:").next().unwrap_or_default().to_owned();
+        if rest.starts_with("no template ") {
+            return Some(Trace { location: String::new(), executing: String::new(), message: text.to_owned() });
+        }
+        if let Some((location, after)) = rest.split_once(": executing ")
+            && let Some((name, after)) = after.strip_prefix('"').and_then(|after| after.split_once('"'))
+            && let Some((node, message)) = after.strip_prefix(" at <").and_then(|after| after.split_once(">: "))
+        {
+            let executing = format!("executing \"{name}\" at <{node}>:");
+            return Some(Trace { location: location.to_owned(), executing, message: message_only(message) });
+        }
+        let (location, message) = rest.rsplit_once(": ")?;
+        Some(Trace { location: location.to_owned(), executing: String::new(), message: message_only(message) })
+    }
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (text, end) in [(&self.location, "\n  "), (&self.executing, "\n    "), (&self.message, "\n")] {
+            if !text.is_empty() {
+                write!(out, "{text}{end}")?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -218,10 +218,13 @@ impl<'t> Walk<'_, '_, 't> {
     }
 
     fn step(&mut self) -> Result<(), Error> {
-        match self.state.meter.step(self.state.out.len()) {
-            Ok(()) => Ok(()),
-            Err(message) => Err(self.error(message)),
+        if let Err(message) = self.state.meter.step(self.state.out.len()) {
+            return Err(self.error(message));
         }
+        if self.state.meter.is_due() && self.state.context.expired.as_ref().is_some_and(|expired| expired()) {
+            return Err(self.error("exceeded the time limit"));
+        }
+        Ok(())
     }
 
     fn too_deep(&self) -> Error {

@@ -22,6 +22,7 @@
 //! Deep templates need a deep stack: run them inside [`on_large_stack`]; elsewhere the depth that a small stack allows
 //! is the limit, and an error, never an overflow.
 
+mod debug;
 mod error;
 pub mod format;
 pub mod funcs;

@@ -577,10 +577,7 @@ impl<'s> Parser<'s> {
                 let name = self.string(token);
                 match self.functions.get(&name) {
                     Some(function) => Term::Function(function),
-                    None => {
-                        let name = strconv::quote(name.as_bytes());
-                        return self.wrong(format!("function {name} not defined"));
-                    }
+                    None => return self.unknown_function(&name),
                 }
             }
             TokenKind::Dot => Term::Dot,
@@ -602,6 +599,13 @@ impl<'s> Parser<'s> {
             }
         };
         Ok(Some(Operand { position: token.span.start, term }))
+    }
+
+    fn unknown_function<T>(&self, name: &str) -> Parsed<T> {
+        let message = format!("function {} not defined", strconv::quote(name.as_bytes()));
+        let nearest = self.functions.nearest(name).map(|nearest| format!("did you mean `{nearest}`?"));
+        let error = parse_error(self.name, self.text, self.tokens[0].line, message).with_hint(nearest);
+        Err(Stop::Wrong(Box::new(error)))
     }
 
     fn variable(&mut self, token: Token) -> Parsed<Term> {

@@ -90,6 +90,12 @@ impl Functions {
         self.sorted.binary_search_by(|function| function.name.cmp(name)).ok().map(|at| self.sorted[at])
     }
 
+    /// The function whose name is most like the given one, if any comes close.
+    pub fn nearest(&self, name: &str) -> Option<&'static str> {
+        let close = self.iter().map(|function| (strsim::damerau_levenshtein(function.name, name), function.name));
+        close.min().filter(|(distance, _)| *distance <= 1 + name.len() / 4).map(|(_, nearest)| nearest)
+    }
+
     /// All functions, by name.
     pub fn iter(&self) -> impl Iterator<Item = &'static Function> + '_ {
         self.sorted.iter().copied()
