@@ -9,4 +9,5 @@ mod template;
 mod architecture;
 mod common;
 mod control_plane;
+mod deploy;
 mod kustomize;
