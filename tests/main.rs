@@ -4,6 +4,7 @@ mod semver;
 mod set;
 mod yaml;
 
+mod source;
 mod template;
 
 mod architecture;

@@ -48,7 +48,7 @@ pub(super) struct Repository {
     last: Option<Checkout>,
     allowed: Option<Oid>,
     live: Vec<(Oid, Weak<Tree>)>,
-    _lock: File,
+    lock: File,
 }
 
 enum Remote {
@@ -106,7 +106,7 @@ impl Repository {
             last: None,
             allowed: None,
             live: Vec::new(),
-            _lock: lock,
+            lock,
         })
     }
 
@@ -334,6 +334,13 @@ impl Repository {
         if let Err(error) = self.store.tidy(&live, age, SystemTime::now()) {
             tracing::warn!(source = self.config.name, %error, "the local copy could not be tidied");
         }
+    }
+}
+
+impl Drop for Repository {
+    fn drop(&mut self) {
+        // Closing alone would leave it to a process that was just forked and has not yet closed its copy.
+        let _ = self.lock.unlock();
     }
 }
 
