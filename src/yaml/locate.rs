@@ -27,40 +27,77 @@ pub enum Step {
 /// assert_eq!((position.line, position.column), (4, 3));
 /// ```
 pub fn locate(text: &[u8], document: usize, path: &[Step]) -> Option<Position> {
-    let mut parser = Parser::new(Characters::new(readable(text)?, Vec::new()));
-    let mut seen = 0;
-    loop {
-        match parser.next_token().ok()? {
-            (Event::DocumentStart, _) if seen == document => break,
-            (Event::DocumentStart, _) => seen += 1,
-            (Event::StreamEnd, _) => return None,
-            _ => {}
+    let mut walk = Walk::to_document(text, document)?;
+    let (event, mark) = walk.node()?;
+    let (_, mark) = walk.follow(event, mark, path);
+    Some(position(mark))
+}
+
+/// Finds where each item of a list is written. Reads the text again, once for all items.
+///
+/// ```
+/// use bowline::yaml::{self, Step};
+/// let places = yaml::locate_items(b"a:\n- b: 1\n- c\n", 0, &[Step::Key("a".to_owned())]);
+/// let places: Vec<_> = places.iter().map(|at| (at.line, at.column)).collect();
+/// assert_eq!(places, [(2, 3), (3, 3)]);
+/// ```
+pub fn locate_items(text: &[u8], document: usize, path: &[Step]) -> Vec<Position> {
+    let mut items = Vec::new();
+    let Some(mut walk) = Walk::to_document(text, document) else { return items };
+    let Some((event, mark)) = walk.node() else { return items };
+    if !matches!(walk.follow(event, mark, path).0, Event::SequenceStart(..)) {
+        return items;
+    }
+    while let Some((event, mark)) = walk.node().filter(|(event, _)| !matches!(event, Event::SequenceEnd)) {
+        items.push(position(mark));
+        if walk.skip(&event).is_none() {
+            break;
         }
     }
-    let mut walk = Walk { parser };
-    let (event, mark) = walk.next()?;
-    let mark = walk.follow(event, mark, path);
-    Some(Position { line: mark.line(), column: mark.col() + 1 })
+    items
+}
+
+fn position(mark: Marker) -> Position {
+    Position { line: mark.line(), column: mark.col() + 1 }
 }
 
 struct Walk<'a> {
     parser: Parser<Characters<'a>>,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    /// Goes to the start of a document.
+    fn to_document(text: &'a [u8], document: usize) -> Option<Self> {
+        let mut parser = Parser::new(Characters::new(readable(text)?, Vec::new()));
+        let mut seen = 0;
+        loop {
+            match parser.next_token().ok()? {
+                (Event::DocumentStart, _) if seen == document => return Some(Walk { parser }),
+                (Event::DocumentStart, _) => seen += 1,
+                (Event::StreamEnd, _) => return None,
+                _ => {}
+            }
+        }
+    }
+
+    /// The next event with the place where its node begins: the parser marks a block mapping at its first colon.
+    fn node(&mut self) -> Option<(Event, Marker)> {
+        let (event, mark) = self.next()?;
+        if !matches!(event, Event::MappingStart(..)) {
+            return Some((event, mark));
+        }
+        let first = self.parser.peek().ok().map_or(mark, |(_, first)| *first);
+        Some((event, if first.index() < mark.index() { first } else { mark }))
+    }
+
     fn next(&mut self) -> Option<(Event, Marker)> {
         self.parser.next_token().ok()
     }
 
-    /// The mark of what the path leads to; of what was reached when it leads nowhere.
-    fn follow(&mut self, event: Event, mark: Marker, path: &[Step]) -> Marker {
+    /// What the path leads to, with its mark; what was reached when it leads nowhere.
+    fn follow(&mut self, event: Event, mark: Marker, path: &[Step]) -> (Event, Marker) {
         let mut event = event;
         let mut mark = mark;
-        if path.is_empty() && matches!(event, Event::MappingStart(..)) {
-            // A block mapping is marked at its first colon.
-            let key = self.next().map_or(mark, |(_, key)| key);
-            return if key.index() < mark.index() { key } else { mark };
-        }
         for step in path {
             let found = match (step, &event) {
                 (Step::Key(key), Event::MappingStart(..)) => self.key(key),
@@ -71,7 +108,7 @@ impl Walk<'_> {
             event = value;
             mark = at;
         }
-        mark
+        (event, mark)
     }
 
     /// The value of a key of the mapping that was just opened, with the mark of the key. The last one written counts.
@@ -96,7 +133,7 @@ impl Walk<'_> {
             }
             self.skip(&event)?;
         }
-        self.next().filter(|(event, _)| !matches!(event, Event::SequenceEnd))
+        self.node().filter(|(event, _)| !matches!(event, Event::SequenceEnd))
     }
 
     /// Goes past the rest of a node whose first event was taken.

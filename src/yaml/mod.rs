@@ -28,7 +28,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-pub use locate::{Step, locate};
+pub use locate::{Step, locate, locate_items};
 pub use read::{read, read_all};
 pub use write::write;
 
