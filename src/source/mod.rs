@@ -29,7 +29,7 @@ mod tags;
 mod walk;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use address::printable;
@@ -93,6 +93,17 @@ impl Source {
             _ => Kind::Repository(Box::new(Repository::open(config, address, cache)?)),
         };
         Ok(Source { name, address: shown, kind })
+    }
+
+    /// Prepares a folder as it lies there, changes that are not committed included, even when it is a repository.
+    ///
+    /// # Errors
+    /// The configuration cannot be used.
+    pub fn folder(config: Config) -> Result<Source, Error> {
+        let config = config.checked()?;
+        let path = PathBuf::from(&config.url);
+        let (name, address) = (config.name.clone(), config.url.clone());
+        Ok(Source { name, address, kind: Kind::Folder(Folder::new(config, &path)) })
     }
 
     /// Looks whether there is another commit and brings it. An idle look is one request.
