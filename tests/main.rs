@@ -1,5 +1,8 @@
 //! The one integration test binary: each module is listed here.
+mod examples;
 mod health;
+mod load;
+mod repository_page;
 mod semver;
 mod set;
 mod yaml;

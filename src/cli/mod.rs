@@ -2,9 +2,13 @@
 //!
 //! Data goes to stdout through [`output`], words go to stderr. The environment is read here and nowhere else.
 
+mod check;
 mod eval;
+mod facts;
 mod health;
 mod output;
+mod render;
+mod repository;
 mod version;
 mod world;
 
@@ -24,8 +28,10 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Check(check::Args),
     Eval(eval::Args),
     Health(health::Args),
+    Render(render::Args),
     Version(version::Args),
 }
 
@@ -55,8 +61,10 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<Exit, Error> {
     match command {
+        Command::Check(args) => check::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Health(args) => health::run(&args),
+        Command::Render(args) => render::run(&args),
         Command::Version(args) => version::run(&args),
     }
 }

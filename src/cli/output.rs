@@ -35,3 +35,8 @@ pub(super) fn error(error: &Error) {
         eprintln!("  {} {hint}", "hint:".cyan());
     }
 }
+
+/// Writes a line of words to stderr.
+pub(super) fn words(line: &str) {
+    eprintln!("{line}");
+}

@@ -1,16 +1,76 @@
 //! Turns what the repository asks for into the objects of each unit.
 //!
 //! ```text
-//! Desired + Facts  ->  Rendered { unit -> objects with their origin and policy }, problems
+//! Desired + Facts -> place    each object's unit: scope of its kind, its namespace, the folder's unit
+//!                 -> fill     template lists: which namespaces match, copies of live objects
+//!                 -> settle   settings, dependencies, one id wanted twice
+//!                 -> Rendered { unit -> objects with their origin and policy }, problems
 //! ```
 //! Rendering is pure: the same inputs give the same bytes. What it needs to know of the cluster comes as [`Facts`].
+//! A unit whose inputs are those of the last rendering is not made again: see [`Cache`].
+//!
+//! Start at [`render`].
+
+mod copy;
+mod fill;
+mod kinds;
+mod offline;
+mod place;
+mod settle;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+// Policies are read where Git is read; here they are resolved, and this is where everybody right of us finds them.
+pub use crate::load::{Budget, Drift, Policy, Prune, Settings};
+pub use offline::Offline;
+pub use settle::Cache;
+
+use crate::load::Desired;
 use crate::object::{Gvk, Object, ObjectId};
 use crate::unit::{Origin, Problem, UnitKind, UnitName};
+
+/// Namespace that bowline runs in when nobody says otherwise.
+pub const OWN_NAMESPACE: &str = "bowline";
+
+/// Renders every unit of a source.
+///
+/// ```
+/// use bowline::load::{Cache, load};
+/// use bowline::render::{Offline, render};
+/// use bowline::source::{Checkout, Commit};
+/// let commit = Commit { id: "c0ffee".into(), author: String::new(), message: String::new(), time: 0 };
+/// let list = b"apiVersion: bowline.dev/v1
+/// kind: TemplateList
+/// metadata: {name: defaults}
+/// spec:
+///   namespaces: [dev-.*]
+///   templates:
+///   - object: {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}
+/// ";
+/// let files = [("list.yaml".to_owned(), list.to_vec())].into();
+/// let desired = load(&Checkout::from_files("main", commit, files), &mut Cache::default());
+/// let rendered = render(&desired, &Offline::with_namespaces(["dev-a", "prod"]), "main");
+/// let units: Vec<String> = rendered.units.keys().map(ToString::to_string).collect();
+/// assert_eq!(units, ["main/dev-a"]);
+/// ```
+pub fn render(desired: &Desired, facts: &dyn Facts, source: &str) -> Rendered {
+    render_again(desired, facts, source, &mut Cache::default())
+}
+
+/// Renders every unit of a source; units whose inputs are those of the last rendering with this cache are the same `Arc`.
+pub fn render_again(desired: &Desired, facts: &dyn Facts, source: &str, cache: &mut Cache) -> Rendered {
+    let mut assembly = place::Assembly::new(desired, facts, source);
+    for (manifest, folder) in &desired.manifests {
+        assembly.place(manifest, folder);
+    }
+    for list in &desired.lists {
+        fill::fill(&mut assembly, list);
+    }
+    settle::settle(assembly, cache)
+}
 
 /// What rendering may know of the cluster. Offline renderings implement it from flags.
 pub trait Facts {
@@ -20,6 +80,14 @@ pub trait Facts {
     fn scope(&self, gvk: &Gvk) -> Scope;
     /// A live object that a list copies from.
     fn lookup(&self, id: &ObjectId) -> Lookup;
+    /// Namespace that bowline itself runs in: it belongs to the system.
+    fn own_namespace(&self) -> &str {
+        OWN_NAMESPACE
+    }
+    /// Whether nobody is asked at all, so that what is not known is no sign of trouble.
+    fn is_offline(&self) -> bool {
+        false
+    }
 }
 
 /// A namespace as template lists see it.
@@ -60,10 +128,13 @@ pub enum Lookup {
 /// The desired state of one source at one commit, for every unit.
 #[derive(Debug, Clone, Default)]
 pub struct Rendered {
-    /// Units by name. A unit that Git no longer asks for is absent.
-    pub units: BTreeMap<UnitName, Unit>,
+    /// Units by name. A unit that Git no longer asks for is absent. A unit whose inputs did not change since the last
+    /// rendering is the same `Arc`, so that nobody looks at it again.
+    pub units: BTreeMap<UnitName, Arc<Unit>>,
     /// What is wrong and belongs to no single unit.
     pub problems: Vec<Problem>,
+    /// What is worth a word, but was understood.
+    pub warnings: Vec<Problem>,
     /// Files that could not be read or parsed. While there is one, nothing of the source is pruned, and units that such
     /// a file fed at the last good commit (see [`Unit::files`], kept in the record) are held back.
     pub unreadable: BTreeSet<String>,
@@ -74,7 +145,7 @@ pub struct Rendered {
 }
 
 /// The desired state of one unit.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Unit {
     /// Its name.
     pub name: UnitName,
@@ -95,7 +166,7 @@ pub struct Unit {
 /// One desired object with where it comes from and how it is to be treated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Item {
-    /// The object, with its namespace set, `status` and nulls as Git has them; marks are added when it is applied.
+    /// The object, put right by [`crate::load::tidy`] and with its namespace set; marks are added when it is applied.
     pub object: Object,
     /// Where it is written.
     pub origin: Origin,
@@ -103,98 +174,4 @@ pub struct Item {
     pub list: String,
     /// How it is treated.
     pub policy: Policy,
-}
-
-/// How one object is treated when it is first met, drifts, or leaves the desired state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Policy {
-    /// What happens when Git no longer asks for it.
-    pub prune: Prune,
-    /// Whether an existing object that is not ours may be taken over.
-    pub adopt: bool,
-    /// What happens when somebody changes it in the cluster.
-    pub drift: Drift,
-    /// Fields left to others, as JSON pointers.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ignore: Vec<String>,
-}
-
-impl Default for Policy {
-    /// Plain manifests: pruned when gone from Git, never taken over, corrected.
-    fn default() -> Self {
-        Policy { prune: Prune::Delete, adopt: false, drift: Drift::Correct, ignore: Vec::new() }
-    }
-}
-
-/// What happens to an object that Git no longer asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Prune {
-    /// It is deleted, by the deletion protocol.
-    Delete,
-    /// It stays and is listed as an orphan.
-    Keep,
-}
-
-/// What happens when an owned field is changed in the cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Drift {
-    /// Put back to what Git says.
-    Correct,
-    /// Reported, not touched.
-    Report,
-    /// Neither.
-    Ignore,
-}
-
-/// Settings of a unit, from the nearest `bowline.yaml` that names each.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Settings {
-    /// Nothing is applied unless everything of the unit is valid.
-    pub atomic: bool,
-    /// Wait for health after applying.
-    pub wait: bool,
-    /// How long a wait may take, in seconds.
-    pub timeout_seconds: u64,
-    /// Largest share of objects of the source that one commit may take away, and the least number always allowed.
-    pub budget: Budget,
-    /// Account that reads and writes of the unit are done as: namespace and name. `None`: bowline's own.
-    pub service_account: Option<(String, String)>,
-    /// Users' own health rules, as written; read by `health::Rules`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub health: Vec<serde_json::Value>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Settings {
-            atomic: false,
-            wait: true,
-            timeout_seconds: 300,
-            budget: Budget::default(),
-            service_account: None,
-            health: Vec::new(),
-        }
-    }
-}
-
-/// How much one commit may take away before it stops and asks: more than `max(objects, percent of all)` objects of a
-/// source, or more than `max(units, unit_percent of all)` of its units.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Budget {
-    /// Objects that may always go.
-    pub objects: usize,
-    /// Share of the source's objects that may go, in percent.
-    pub percent: usize,
-    /// Units that may always go.
-    pub units: usize,
-    /// Share of the source's units that may go, in percent.
-    pub unit_percent: usize,
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Budget { objects: 20, percent: 10, units: 2, unit_percent: 20 }
-    }
 }
