@@ -87,16 +87,14 @@ pub(super) enum Term {
     Nil,
     Number(Box<Number>),
     String(Span, Text),
-    Field(Fields),
+    /// The dots of the fields included: `.a.b`.
+    Field(Span),
     /// The variable's number, and the fields after it.
-    Variable(u32, Fields),
-    Chain(Box<Operand>, Fields),
+    Variable(u32, Span),
+    Chain(Box<Operand>, Span),
     Function(&'static Function),
     Pipe(Box<Pipe>),
 }
-
-/// `.a.b.c` without the dots.
-pub(super) type Fields = Box<[Box<str>]>;
 
 /// A number constant: what it is as each kind that can hold it.
 #[derive(Debug)]
@@ -191,10 +189,14 @@ impl Node {
     /// Nothing but space: such a definition does not replace another one.
     pub(super) fn is_blank(&self, source: &[u8]) -> bool {
         match self {
-            Node::Text(span) => String::from_utf8_lossy(span.of(source)).trim().is_empty(),
+            Node::Text(span) => is_blank(span.of(source)),
             _ => false,
         }
     }
+}
+
+fn is_blank(text: &[u8]) -> bool {
+    !text.iter().any(u8::is_ascii_graphic) && String::from_utf8_lossy(text).trim().is_empty()
 }
 
 struct Printer<'a> {
@@ -287,14 +289,14 @@ impl Printer<'_> {
             Term::Nil => self.push("nil"),
             Term::Number(number) => self.push(&number.text),
             Term::String(span, _) => self.out.extend_from_slice(span.of(&self.source.text)),
-            Term::Field(fields) => self.fields(fields),
+            Term::Field(fields) => self.fields(*fields),
             Term::Variable(variable, fields) => {
                 self.variable(*variable);
-                self.fields(fields);
+                self.fields(*fields);
             }
             Term::Chain(base, fields) => {
                 self.in_parens(base);
-                self.fields(fields);
+                self.fields(*fields);
             }
             Term::Function(function) => self.push(function.name),
             Term::Pipe(pipe) => self.pipe(pipe),
@@ -306,10 +308,7 @@ impl Printer<'_> {
         self.out.extend_from_slice(name.as_bytes());
     }
 
-    fn fields(&mut self, fields: &Fields) {
-        for field in fields {
-            self.push(".");
-            self.push(field);
-        }
+    fn fields(&mut self, fields: Span) {
+        self.out.extend_from_slice(fields.of(&self.source.text));
     }
 }

@@ -3,6 +3,7 @@
 //! Follows Go's rules on what an `interface {}` is step by step: an element of a map or list is one until a pipeline has
 //! taken it out, and errors name its type accordingly.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -505,15 +506,22 @@ impl<'t> Walk<'_, '_, 't> {
             Term::Chain(base, fields) => (self.base_of_chain(dot, operand, base)?, fields),
             _ => return Ok(Held::NOTHING),
         };
-        let Some((name, before)) = fields.split_last() else {
+        // `.a.b`: what is before the first dot is no field.
+        let tree = self.tree;
+        let mut names = fields.of(&tree.source.text).split(|byte| *byte == b'.').skip(1).peekable();
+        if names.peek().is_none() {
             self.refuse_arguments(operand, arguments, last.as_ref())?;
             return Ok(receiver);
-        };
-        for name in before {
-            receiver =
-                self.field(dot, receiver, name, Site { at: At::Operand(operand), arguments: &[], last: None })?;
         }
-        self.field(dot, receiver, name, Site { at: At::Operand(operand), arguments, last })
+        let mut last = last;
+        while let Some(name) = names.next() {
+            let site = match names.peek() {
+                Some(_) => Site::alone(operand),
+                None => Site { at: At::Operand(operand), arguments, last: last.take() },
+            };
+            receiver = self.field(dot, receiver, name, site)?;
+        }
+        Ok(receiver)
     }
 
     fn base_of_chain(&mut self, dot: &Held, whole: &Operand, base: &'t Operand) -> Result<Held, Error> {
@@ -531,14 +539,14 @@ impl<'t> Walk<'_, '_, 't> {
         }
     }
 
-    fn field(&mut self, dot: &Held, receiver: Held, name: &str, site: Site<'t>) -> Result<Held, Error> {
+    fn field(&mut self, dot: &Held, receiver: Held, name: &[u8], site: Site<'t>) -> Result<Held, Error> {
         let missing_key = self.state.context.missing_key;
         if matches!(receiver.value, Value::Nil) {
             if receiver.boxed {
-                return Err(self.error(format!("nil pointer evaluating interface {{}}.{name}")));
+                return Err(self.error(format!("nil pointer evaluating interface {{}}.{}", shown(name))));
             }
             if missing_key == MissingKey::Error {
-                return Err(self.error(format!("nil data; no entry for key {}", quote(name.as_bytes()))));
+                return Err(self.error(format!("nil data; no entry for key {}", quote(name))));
             }
             return Ok(Held::NOTHING);
         }
@@ -547,28 +555,26 @@ impl<'t> Walk<'_, '_, 't> {
         }
         let has_arguments = !site.arguments.is_empty() || site.last.is_some();
         if let Value::Object(object) = &receiver.value
-            && let Some(value) = object.field(name)
+            && let Some(value) = object.field(&shown(name))
         {
             if has_arguments {
-                return Err(self.error(format!("{name} has arguments but cannot be invoked as function")));
+                return Err(self.error(format!("{} has arguments but cannot be invoked as function", shown(name))));
             }
             return Ok(Held::plain(value));
         }
         if let Value::Map(map) = &*receiver.value.underlying() {
             if has_arguments {
-                return Err(self.error(format!("{name} is not a method but has arguments")));
+                return Err(self.error(format!("{} is not a method but has arguments", shown(name))));
             }
             let element = map.element();
-            return match (map.get(name.as_bytes()), missing_key) {
+            return match (map.get(name), missing_key) {
                 (Some(value), _) => Ok(Held::element(value, element)),
                 (None, MissingKey::Default) => Ok(Held::NOTHING),
                 (None, MissingKey::Zero) => Ok(Held::element(Value::zero(element), element)),
-                (None, MissingKey::Error) => {
-                    Err(self.error(format!("map has no entry for key {}", quote(name.as_bytes()))))
-                }
+                (None, MissingKey::Error) => Err(self.error(format!("map has no entry for key {}", quote(name)))),
             };
         }
-        Err(self.error(format!("can't evaluate field {name} in type {}", receiver.type_name())))
+        Err(self.error(format!("can't evaluate field {} in type {}", shown(name), receiver.type_name())))
     }
 
     // ---- calls ----
@@ -744,11 +750,15 @@ impl<'t> Site<'t> {
     }
 }
 
-fn method_of(value: &Value, name: &str) -> Option<&'static Function> {
+fn shown(name: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(name)
+}
+
+fn method_of(value: &Value, name: &[u8]) -> Option<&'static Function> {
     match value {
-        Value::Object(object) => object.method(name),
-        Value::Map(map) => map.type_of().method(name),
-        Value::List(list) => list.type_of().method(name),
+        Value::Object(object) => object.method(&shown(name)),
+        Value::Map(map) if matches!(map.type_of(), Type::Named(_)) => map.type_of().method(&shown(name)),
+        Value::List(list) if matches!(list.type_of(), Type::Named(_)) => list.type_of().method(&shown(name)),
         _ => None,
     }
 }

@@ -250,11 +250,13 @@ impl<'s> Lexer<'s> {
     }
 
     fn name(&mut self, kind: TokenKind) -> Token {
-        while let Some(next) = self.peek() {
-            if !is_alphanumeric(next) {
-                break;
+        loop {
+            let plain = self.rest().iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
+            self.position += plain;
+            match self.peek() {
+                Some(next) if !next.is_ascii() && is_alphanumeric(next) => self.position += next.len_utf8(),
+                _ => break,
             }
-            self.bump();
         }
         if !self.at_terminator() {
             let bad = self.peek().unwrap_or('\0');

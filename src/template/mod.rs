@@ -26,6 +26,7 @@ mod debug;
 mod error;
 pub mod format;
 pub mod funcs;
+mod types;
 mod value;
 
 mod ast;

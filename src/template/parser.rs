@@ -2,15 +2,16 @@
 //!
 //! Follows Go's parser step by step, since its error messages tell which token it looked at.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::ast::{Branch, Call, Command, Fields, Node, Number, Operand, Pipe, Source, Term, Tree};
+use super::ast::{Branch, Call, Command, Node, Number, Operand, Pipe, Source, Term, Tree};
 use super::error::{Error, Place};
 use super::funcs::Functions;
 use super::lexer::Lexer;
 use super::stack;
 use super::strconv;
-use super::token::{Token, TokenKind};
+use super::token::{Span, Token, TokenKind};
 use super::value::Text;
 
 // Nesting that any stack has room for; deeper texts are parsed on a large one.
@@ -181,8 +182,8 @@ impl<'s> Parser<'s> {
         token.span.of(self.text)
     }
 
-    fn string(&self, token: Token) -> String {
-        String::from_utf8_lossy(self.bytes(token)).into_owned()
+    fn string(&self, token: Token) -> Cow<'s, str> {
+        String::from_utf8_lossy(self.bytes(token))
     }
 
     // ---- errors ----
@@ -543,20 +544,20 @@ impl<'s> Parser<'s> {
         if first.kind != TokenKind::Field {
             return Ok(Some(operand));
         }
-        let mut fields = Vec::new();
+        // Fields follow each other without space: together they are one slice of the text.
+        let mut fields = first.span;
         while self.peek().kind == TokenKind::Field {
-            let token = self.next();
-            fields.push(self.field_name(token));
+            fields.end = self.next().span.end;
         }
         let position = first.span.start;
         let term = match operand.term {
-            Term::Field(start) => Term::Field(joined(start, fields)),
-            Term::Variable(variable, start) => Term::Variable(variable, joined(start, fields)),
+            Term::Field(start) => Term::Field(Span { start: start.start, end: fields.end }),
+            Term::Variable(variable, _) => Term::Variable(variable, fields),
             Term::Bool(_) | Term::String(..) | Term::Number(_) | Term::Nil | Term::Dot => {
                 let text = self.text_of(&operand);
                 return self.wrong(format!("unexpected . after term {text}"));
             }
-            _ => Term::Chain(Box::new(operand), fields.into()),
+            _ => Term::Chain(Box::new(operand), fields),
         };
         Ok(Some(Operand { position, term }))
     }
@@ -564,10 +565,6 @@ impl<'s> Parser<'s> {
     fn text_of(&self, operand: &Operand) -> String {
         let source = Source { file: self.name.into(), text: self.text.clone(), variables: Vec::new() };
         strconv::quote(super::ast::operand_text(&source, operand).as_bytes())
-    }
-
-    fn field_name(&self, token: Token) -> Box<str> {
-        String::from_utf8_lossy(self.bytes(token).get(1..).unwrap_or_default()).into()
     }
 
     fn term(&mut self) -> Parsed<Option<Operand>> {
@@ -583,7 +580,7 @@ impl<'s> Parser<'s> {
             TokenKind::Dot => Term::Dot,
             TokenKind::Nil => Term::Nil,
             TokenKind::Variable => self.variable(token)?,
-            TokenKind::Field => Term::Field([self.field_name(token)].into()),
+            TokenKind::Field => Term::Field(token.span),
             TokenKind::Bool => Term::Bool(self.bytes(token) == b"true"),
             TokenKind::CharConstant | TokenKind::Complex | TokenKind::Number => {
                 Term::Number(Box::new(self.number(token)?))
@@ -612,7 +609,7 @@ impl<'s> Parser<'s> {
         let name = self.string(token);
         let number = self.variable_number(&name);
         if self.scope.variables.contains(&number) {
-            return Ok(Term::Variable(number, Fields::default()));
+            return Ok(Term::Variable(number, Span::default()));
         }
         self.wrong(format!("undefined variable {}", strconv::quote(name.as_bytes())))
     }
@@ -681,10 +678,6 @@ fn starts_operand(kind: TokenKind) -> bool {
             | Variable
             | LeftParen
     )
-}
-
-fn joined(start: Fields, more: Vec<Box<str>>) -> Fields {
-    start.into_vec().into_iter().chain(more).collect()
 }
 
 fn first_chars(text: &[u8], count: usize) -> usize {
