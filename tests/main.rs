@@ -15,3 +15,4 @@ mod common;
 mod control_plane;
 mod deploy;
 mod kustomize;
+mod eval;

@@ -3,6 +3,7 @@
 //! Follows Go's rules on what an `interface {}` is step by step: an element of a map or list is one until a pipeline has
 //! taken it out, and errors name its type accordingly.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use super::limits::Meter;
 use super::parser;
 use super::set::{Templates, Trees};
 use super::strconv::quote;
-use super::value::{Integer, Kind, Text, Type, Value};
+use super::value::{Integer, Kind, Named, Object, Text, Type, Under, Value};
 
 /// One run of templates: what functions get to see of it.
 pub struct State<'r> {
@@ -56,8 +57,27 @@ impl Held {
         !self.boxed && matches!(self.value, Value::Nil)
     }
 
+    // The value for a function that does not look into interfaces.
+    fn opaque(self) -> Value {
+        if self.boxed { Value::object(Boxed) } else { self.value }
+    }
+
     fn type_name(&self) -> String {
         if self.boxed { "interface {}".to_owned() } else { self.value.type_name() }
+    }
+}
+
+struct Boxed;
+
+static BOXED: Named = Named { name: "interface {}", under: Under::Struct, methods: &[] };
+
+impl Object for Boxed {
+    fn type_of(&self) -> Type {
+        Type::Named(&BOXED)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 }
 
@@ -604,12 +624,14 @@ impl<'t> Walk<'_, '_, 't> {
         let parameter = |at: usize| function.params.get(at).copied().or(function.variadic).unwrap_or(Type::Any);
         let mut values = self.state.spare.pop().unwrap_or_default();
         values.extend(receiver);
-        // Functions do not see whether a nil was in an interface; only of `len` does it show.
+        // Functions do not see what was in an interface. It shows with two only: `len` of nothing, and Go's own `slice`,
+        // which does not look for indexes inside of one.
+        let is_go_slice = name == "slice" && function.family == "Go";
         let mut of_nothing = false;
         for (at, argument) in arguments.iter().enumerate() {
             let held = self.argument(dot, argument, parameter(at))?;
             of_nothing |= held.is_nothing();
-            values.push(held.value);
+            values.push(if at > 0 && is_go_slice { held.opaque() } else { held.value });
         }
         if let Some(last) = last {
             let held = self.checked(last, parameter(arguments.len()))?;

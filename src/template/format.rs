@@ -298,6 +298,8 @@ struct Printer {
     flags: Flags,
     /// Inside of a `%!` form, where methods are not called.
     complaining: bool,
+    /// The named type of the scalar being printed.
+    named: Option<Type>,
     too_deep: bool,
 }
 
@@ -330,7 +332,8 @@ impl Printer {
             self.push("<nil>");
             return;
         }
-        self.push(&value.type_name());
+        let name = self.named.map_or_else(|| value.type_name(), |named| named.to_string());
+        self.push(&name);
         self.push("=");
         self.argument(value, 'v');
     }
@@ -341,6 +344,7 @@ impl Printer {
         match (value, verb) {
             (Value::Nil, 'T' | 'v') => self.pad(b"<nil>"),
             (_, 'T') => self.string(value.type_name().as_bytes()),
+            (Value::List(_) | Value::Map(_) | Value::Object(_), 'w') => self.bad_verb(verb, value),
             (Value::Bytes(bytes), _) => self.bytes(value, bytes, verb, "[]byte"),
             _ => self.value(value, verb, 0),
         }
@@ -418,10 +422,14 @@ impl Printer {
         if let Some(text) = object.string().filter(|_| stringable) {
             return self.text(text.as_bytes(), verb, value);
         }
-        if let Some(under) = object.underlying() {
-            return self.value(&under, verb, depth);
-        }
         let kind = object.type_of();
+        if let Some(under) = object.underlying() {
+            // A verb that does not fit complains of the named type.
+            self.named = Some(kind).filter(|_| !matches!(under, Value::List(_) | Value::Map(_)));
+            self.value(&under, verb, depth);
+            self.named = None;
+            return;
+        }
         let name = kind.to_string();
         let mut struct_name = name.as_str();
         if let Type::Named(named) = kind

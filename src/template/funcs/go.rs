@@ -5,7 +5,7 @@ use crate::template::error::Failure;
 use crate::template::exec::State;
 use crate::template::format;
 use crate::template::strconv;
-use crate::template::value::{Integer, Text, Type, Value};
+use crate::template::value::{Integer, List, Text, Type, Value};
 
 const FAMILY: &str = "Go";
 
@@ -178,7 +178,7 @@ fn index(arguments: &[Value]) -> Result<Value, Failure> {
                 };
                 map.get(&key).unwrap_or_else(|| Value::zero(map.element()))
             }
-            other => return Err(format!("can't index item of type {}", other.type_name()).into()),
+            _ => return Err(format!("can't index item of type {}", item.type_name()).into()),
         };
     }
     Ok(item)
@@ -217,12 +217,13 @@ fn slice(arguments: &[Value]) -> Result<Value, Failure> {
     if indexes.len() > 3 {
         return Err(format!("too many slice indexes: {}", indexes.len()).into());
     }
-    let item = item.underlying();
+    let whole = item;
+    let item = whole.underlying();
     let length = match &*item {
         Value::String(_) if indexes.len() == 3 => return Err("cannot 3-index slice a string".into()),
         Value::String(text) | Value::Bytes(text) => text.len(),
         Value::List(list) => list.len(),
-        other => return Err(format!("can't slice item of type {}", other.type_name()).into()),
+        _ => return Err(format!("can't slice item of type {}", whole.type_name()).into()),
     };
     let mut bounds = [0, length, length];
     for (bound, index) in bounds.iter_mut().zip(indexes) {
@@ -237,7 +238,7 @@ fn slice(arguments: &[Value]) -> Result<Value, Failure> {
     Ok(match &*item {
         Value::String(text) => Value::string(&text[from..to]),
         Value::Bytes(bytes) => Value::Bytes(bytes[from..to].into()),
-        Value::List(list) => Value::List(super::super::value::List::typed(list.type_of(), list[from..to].to_vec())),
+        Value::List(list) => Value::List(List::typed(list.type_of(), list[from..to].to_vec())),
         _ => Value::Nil,
     })
 }
@@ -249,7 +250,7 @@ fn len(arguments: &[Value]) -> Result<Value, Failure> {
         Value::String(text) | Value::Bytes(text) => text.len(),
         Value::List(list) => list.len(),
         Value::Map(map) => map.len(),
-        other => return Err(format!("len of type {}", other.type_name()).into()),
+        _ => return Err(format!("len of type {}", item.type_name()).into()),
     };
     Ok(Value::Int(length as i64))
 }
