@@ -9,6 +9,7 @@ mod yaml;
 
 mod source;
 mod template;
+mod webhook;
 
 mod architecture;
 mod common;

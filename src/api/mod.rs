@@ -1,1 +1,3 @@
-//! Under construction: see the module list in lib.rs.
+//! What the daemon answers over HTTP.
+
+pub mod webhook;

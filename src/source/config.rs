@@ -185,7 +185,7 @@ impl Secret {
         Secret(Place::File(path.into()))
     }
 
-    pub(super) fn reveal(&self) -> Result<String, Error> {
+    pub(crate) fn reveal(&self) -> Result<String, Error> {
         match &self.0 {
             Place::Given(text) => Ok(text.clone()),
             Place::File(path) => match std::fs::read_to_string(path) {

@@ -9,6 +9,7 @@
 //!   http, smart   our transport and protocol
 //!   native, known_hosts   ssh, git://, this machine by libgit2
 //!   store, walk   the local copy: objects in, entries out
+//! schedule, watch   when to look: cron, polls, changes on this machine
 //! ```
 //! An error is never an empty tree: whatever fails, the last good checkout stays what is wanted.
 //!
@@ -23,10 +24,12 @@ mod http;
 mod known_hosts;
 mod native;
 mod repository;
+mod schedule;
 mod smart;
 mod store;
 mod tags;
 mod walk;
+mod watch;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -36,6 +39,8 @@ pub use address::printable;
 pub use checkout::{Checkout, Commit, Entry, ReadError};
 pub use config::{Config, Credentials, Limits, Reference, Rewritten, Secret, Timeouts};
 pub use error::Error;
+pub use schedule::{NotASchedule, Schedule, Timer, until_poll};
+pub use watch::{Watch, watch};
 
 use address::{Address, Place};
 use folder::Folder;

@@ -2,6 +2,7 @@
 
 mod follow;
 mod http;
+mod schedule;
 mod tree;
 
 use std::path::Path;
