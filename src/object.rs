@@ -8,8 +8,9 @@
 //! Start at [`Object::new`].
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 /// Group, version and kind of an object, as its `apiVersion` and `kind` say.
@@ -106,9 +107,38 @@ pub enum Malformed {
 }
 
 /// A Kubernetes object: a JSON mapping with `apiVersion`, `kind` and `metadata.name`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(transparent)]
-pub struct Object(Value);
+///
+/// Copies share their content until one of them is changed. The namespace is kept beside it, so that what a thousand
+/// namespaces get is in memory once: see [`Object::set_namespace`].
+#[derive(Clone)]
+pub struct Object {
+    body: Arc<Value>,
+    /// What `metadata.namespace` is to be instead of what `body` says; empty: not there.
+    namespace: Option<Arc<str>>,
+    /// `body` with that namespace, once somebody asked for it.
+    whole: OnceLock<Arc<Value>>,
+}
+
+impl PartialEq for Object {
+    fn eq(&self, other: &Self) -> bool {
+        if Arc::ptr_eq(&self.body, &other.body) {
+            return self.namespace() == other.namespace();
+        }
+        self.value() == other.value()
+    }
+}
+
+impl fmt::Debug for Object {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_tuple("Object").field(self.value()).finish()
+    }
+}
+
+impl Serialize for Object {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.value().serialize(serializer)
+    }
+}
 
 impl Object {
     /// Takes a value that has the fields which name an object.
@@ -124,7 +154,15 @@ impl Object {
     /// assert_eq!(object.id().to_string(), "Deployment/dev/web");
     /// ```
     pub fn new(value: Value) -> Result<Self, Malformed> {
-        match &value {
+        Object::shared(Arc::new(value))
+    }
+
+    /// Takes a value that others hold as well.
+    ///
+    /// # Errors
+    /// As [`Object::new`].
+    pub fn shared(value: Arc<Value>) -> Result<Self, Malformed> {
+        match &*value {
             Value::Object(_) => {}
             Value::Null => return Err(Malformed::NotAMapping("empty")),
             Value::Array(_) => return Err(Malformed::NotAMapping("a list")),
@@ -136,26 +174,41 @@ impl Object {
                 return Err(Malformed::MissingField(field));
             }
         }
-        Ok(Object(value))
+        Ok(Object { body: value, namespace: None, whole: OnceLock::new() })
     }
 
     /// The whole value.
     pub fn value(&self) -> &Value {
-        &self.0
+        match &self.namespace {
+            None => &self.body,
+            Some(namespace) => self.whole.get_or_init(|| {
+                let mut value = (*self.body).clone();
+                write_namespace(&mut value, namespace);
+                Arc::new(value)
+            }),
+        }
     }
 
-    /// The whole value, for changes that leave the naming fields alone.
+    /// The whole value, for changes that leave the naming fields alone. Content shared with others is copied first.
     pub fn value_mut(&mut self) -> &mut Value {
-        &mut self.0
+        if let Some(namespace) = self.namespace.take() {
+            match self.whole.take() {
+                Some(whole) => self.body = whole,
+                None => write_namespace(Arc::make_mut(&mut self.body), &namespace),
+            }
+        }
+        Arc::make_mut(&mut self.body)
     }
 
     /// Gives the value up.
-    pub fn into_value(self) -> Value {
-        self.0
+    pub fn into_value(mut self) -> Value {
+        self.value_mut();
+        Arc::unwrap_or_clone(self.body)
     }
 
+    /// A text outside of `metadata.namespace`: the same in both forms.
     fn text(&self, pointer: &str) -> &str {
-        self.0.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+        self.body.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
     }
 
     /// `apiVersion` as written.
@@ -175,7 +228,7 @@ impl Object {
 
     /// `metadata.namespace`, empty when absent.
     pub fn namespace(&self) -> &str {
-        self.text("/metadata/namespace")
+        self.namespace.as_deref().unwrap_or_else(|| self.text("/metadata/namespace"))
     }
 
     /// `metadata.uid`, empty for an object that was not read from a cluster.
@@ -206,17 +259,17 @@ impl Object {
 
     /// One label; `None` when absent or not a text.
     pub fn label(&self, key: &str) -> Option<&str> {
-        self.0.get("metadata")?.get("labels")?.get(key)?.as_str()
+        self.body.get("metadata")?.get("labels")?.get(key)?.as_str()
     }
 
     /// One annotation; `None` when absent or not a text.
     pub fn annotation(&self, key: &str) -> Option<&str> {
-        self.0.get("metadata")?.get("annotations")?.get(key)?.as_str()
+        self.body.get("metadata")?.get("annotations")?.get(key)?.as_str()
     }
 
     /// Sets a text under `metadata.<map>`, making the maps on the way where they are absent.
     fn set_in_metadata(&mut self, map: &str, key: &str, text: &str) {
-        let Some(root) = self.0.as_object_mut() else { return };
+        let Some(root) = self.value_mut().as_object_mut() else { return };
         let metadata = root.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
         let Some(metadata) = metadata.as_object_mut() else { return };
         let entries = metadata.entry(map).or_insert(Value::Null);
@@ -238,13 +291,63 @@ impl Object {
         self.set_in_metadata("annotations", key, text);
     }
 
-    /// Puts the object into a namespace; an empty one removes the field.
+    /// Puts the object into a namespace; an empty one removes the field. Content shared with others stays shared.
     pub fn set_namespace(&mut self, namespace: &str) {
-        let Some(metadata) = self.0.get_mut("metadata").and_then(Value::as_object_mut) else { return };
-        if namespace.is_empty() {
-            metadata.remove("namespace");
-        } else {
-            metadata.insert("namespace".to_owned(), Value::String(namespace.to_owned()));
+        if self.namespace() == namespace {
+            return;
         }
+        self.whole.take();
+        self.namespace = Some(namespace.into());
+    }
+}
+
+fn write_namespace(value: &mut Value, namespace: &str) {
+    let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+    if namespace.is_empty() {
+        metadata.remove("namespace");
+    } else {
+        metadata.insert("namespace".to_owned(), Value::String(namespace.to_owned()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn config() -> Object {
+        Object::new(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"a": "b"}}))
+            .unwrap()
+    }
+
+    #[test]
+    fn copies_in_other_namespaces_are_themselves() {
+        let original = config();
+        let mut dev = original.clone();
+        dev.set_namespace("dev");
+        assert!(Arc::ptr_eq(&original.body, &dev.body), "the content is shared");
+        assert_eq!((dev.namespace(), original.namespace()), ("dev", ""));
+        assert_eq!(dev.id().to_string(), "ConfigMap/dev/a");
+        assert_eq!(dev.value()["metadata"], json!({"name": "a", "namespace": "dev"}));
+        assert_ne!(dev, original);
+        dev.set_namespace("");
+        assert_eq!(dev, original);
+        assert_eq!(dev.value(), original.value());
+    }
+
+    #[test]
+    fn a_changed_copy_leaves_the_others_alone() {
+        let mut dev = config();
+        dev.set_namespace("dev");
+        let before = dev.clone();
+        dev.set_label("team", "a");
+        assert_eq!(dev.value()["metadata"], json!({"name": "a", "namespace": "dev", "labels": {"team": "a"}}));
+        assert_eq!(dev.label("team"), Some("a"));
+        assert_eq!(before.label("team"), None);
+        assert_eq!(before.clone().into_value(), *before.value());
+        dev.set_namespace("prod");
+        assert_eq!(serde_json::to_value(&dev).unwrap()["metadata"]["namespace"], "prod");
+        assert_eq!(dev.clone().into_value(), *dev.value());
     }
 }

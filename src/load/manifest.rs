@@ -1,5 +1,7 @@
 //! One object as Git has it: put right, with its place, and what its annotations say about its treatment.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::fields::{Fault, key, path_text, what};
@@ -27,7 +29,7 @@ pub struct Manifest {
     /// Where it is written.
     pub origin: Origin,
     /// The object, put right by [`tidy`].
-    pub value: Value,
+    pub value: Arc<Value>,
     /// Group, version and kind.
     pub gvk: Gvk,
     /// `metadata.name`; empty when there is a problem with it.
@@ -88,7 +90,7 @@ impl Manifest {
         let overrides = Overrides::read(&value, &mut faults);
         let manifest = Manifest {
             origin: Origin::default(),
-            value,
+            value: Arc::new(value),
             gvk,
             name,
             namespace,

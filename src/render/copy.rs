@@ -109,7 +109,7 @@ fn stripped(copy: &CopyFrom, object: Object, origin: &Origin) -> Manifest {
     tidy(&mut value, Lenient::No);
     Manifest {
         origin: origin.clone(),
-        value,
+        value: Arc::new(value),
         gvk: copy.gvk.clone(),
         name: copy.id.name.clone(),
         namespace: String::new(),

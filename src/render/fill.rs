@@ -172,7 +172,7 @@ fn original(assembly: &mut Assembly<'_>, copy: &CopyFrom) -> Lookup {
         .find(|manifest| {
             manifest.gvk.group == copy.id.group && manifest.gvk.kind == copy.id.kind && manifest.name == copy.id.name
         });
-    if let Some(object) = wanted.and_then(|manifest| Object::new(manifest.value.clone()).ok()) {
+    if let Some(object) = wanted.and_then(|manifest| Object::shared(manifest.value.clone()).ok()) {
         return Lookup::Found(Box::new(object));
     }
     assembly.copied.insert(copy.id.clone());

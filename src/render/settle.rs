@@ -70,7 +70,7 @@ pub(super) fn settle(mut assembly: Assembly<'_>, cache: &mut Cache) -> Rendered 
 
 /// The object of a piece in a namespace. What has no problem has the fields that an object needs.
 fn item(piece: &Piece, namespace: &str) -> Option<Item> {
-    let mut object = Object::new(piece.manifest.value.clone()).ok()?;
+    let mut object = Object::shared(piece.manifest.value.clone()).ok()?;
     object.set_namespace(namespace);
     Some(Item {
         object,
