@@ -17,3 +17,5 @@ mod control_plane;
 mod deploy;
 mod kustomize;
 mod eval;
+mod serving;
+mod converge;

@@ -16,7 +16,7 @@ use crate::yaml;
 /// Prints one line per object: status, Kind/namespace/name, message, with tabs between them. The objects are read as the
 /// API server gives them, for example by `kubectl get -o yaml`; lists are taken apart.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Read objects from FILE, in YAML or JSON; `-` is the standard input
     #[arg(short = 'f', long = "file", value_name = "FILE", required = true)]
     files: Vec<String>,

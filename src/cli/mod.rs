@@ -2,13 +2,25 @@
 //!
 //! Data goes to stdout through [`output`], words go to stderr. The environment is read here and nowhere else.
 
+mod apply;
+mod approve;
 mod check;
+mod completions;
+mod config;
+mod connect;
+mod diff;
 mod eval;
 mod facts;
 mod health;
+mod history;
 mod output;
+mod pass;
+mod plan;
 mod render;
 mod repository;
+mod run;
+mod show;
+mod status;
 mod version;
 mod world;
 
@@ -32,6 +44,15 @@ enum Command {
     Eval(eval::Args),
     Health(health::Args),
     Render(render::Args),
+    Run(run::Args),
+    Apply(apply::Args),
+    Plan(plan::Args),
+    Diff(diff::Args),
+    Status(status::Args),
+    History(history::Args),
+    Approve(approve::Args),
+    Config(config::Args),
+    Completions(completions::Args),
     Version(version::Args),
 }
 
@@ -48,7 +69,7 @@ pub enum Exit {
 
 /// Parses the arguments, runs the verb, prints an error with its causes and hints.
 pub fn main() -> ExitCode {
-    match run(Args::parse().command) {
+    match dispatch(Args::parse().command) {
         Ok(Exit::Done) => ExitCode::SUCCESS,
         Ok(Exit::Failed) => ExitCode::from(1),
         Ok(Exit::Changes) => ExitCode::from(2),
@@ -59,18 +80,26 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<Exit, Error> {
+fn dispatch(command: Command) -> Result<Exit, Error> {
     match command {
         Command::Check(args) => check::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Health(args) => health::run(&args),
         Command::Render(args) => render::run(&args),
+        Command::Run(args) => block_on(run::run(&args))?,
+        Command::Apply(args) => block_on(apply::run(&args))?,
+        Command::Plan(args) => block_on(plan::run(&args))?,
+        Command::Diff(args) => block_on(diff::run(&args))?,
+        Command::Status(args) => block_on(status::run(&args))?,
+        Command::History(args) => block_on(history::run(&args))?,
+        Command::Approve(args) => block_on(approve::run(&args))?,
+        Command::Config(args) => config::run(&args),
+        Command::Completions(args) => completions::run(&args),
         Command::Version(args) => version::run(&args),
     }
 }
 
 /// Runs an async verb on a multi-threaded runtime.
-#[expect(dead_code, reason = "the verbs that talk to a cluster are being added")]
 fn block_on<F: Future>(future: F) -> Result<F::Output, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

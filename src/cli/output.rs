@@ -40,3 +40,27 @@ pub(super) fn error(error: &Error) {
 pub(super) fn words(line: &str) {
     eprintln!("{line}");
 }
+
+/// Form of data that is a table for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Form {
+    /// For people.
+    Table,
+    /// For machines.
+    Json,
+    /// For machines and people.
+    Yaml,
+}
+
+/// Writes a value to stdout; a table has no place here and comes as YAML.
+pub(super) fn structured(form: Form, value: &serde_json::Value) {
+    match form {
+        Form::Json => data(&format!("{value:#}\n")),
+        Form::Yaml | Form::Table => data(&crate::yaml::write(value)),
+    }
+}
+
+/// Whether a person reads stderr.
+pub(super) fn is_terminal() -> bool {
+    std::io::IsTerminal::is_terminal(&std::io::stderr())
+}

@@ -1,1 +1,214 @@
-//! Under construction: see the module list in lib.rs.
+//! The daemon: follows every source, and works until it is told to stop.
+//!
+//! ```text
+//! fetcher per source  --Fetched-->  follower per source  <--facts, drift, approvals--  watches
+//!                                        |
+//!                                   units, a bounded number side by side
+//! ```
+//! Start at [`run`].
+
+pub mod config;
+pub mod fetcher;
+pub mod follower;
+pub mod status;
+pub mod tell;
+pub mod telemetry;
+pub mod triggers;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::api::router::{Shared, router};
+use crate::cluster::Cluster;
+use crate::cluster::facts::Live;
+use crate::cluster::watch::{Event, Selection, Signal, Store, follow};
+use crate::error::Error;
+use crate::object::Gvk;
+use crate::reconcile::World;
+use crate::record;
+use config::Config;
+use fetcher::Fetcher;
+use follower::{Follower, Message};
+use tell::Teller;
+
+/// Name of the ConfigMap in which people's approvals are kept.
+pub const APPROVALS: &str = "bowline-approvals";
+/// Changes of the cluster that come within this time are handled together.
+const TOGETHER: Duration = Duration::from_millis(50);
+
+/// A source ready to be followed.
+pub struct Followed {
+    /// Name of the source.
+    pub name: String,
+    /// Brings its commits.
+    pub fetcher: Fetcher,
+}
+
+/// Answers probes and metrics on the configured address until `stop`; without an address nothing is served.
+///
+/// # Errors
+/// The address cannot be bound.
+pub async fn serve(listen: &str, shared: Shared, stop: CancellationToken) -> Result<(), Error> {
+    if listen.is_empty() {
+        return Ok(());
+    }
+    let listener = tokio::net::TcpListener::bind(listen)
+        .await
+        .map_err(|error| Error::new(format!("cannot listen on {listen}")).because(error))?;
+    tokio::spawn(async move {
+        let served = axum::serve(listener, router(shared)).with_graceful_shutdown(stop.cancelled_owned()).await;
+        if let Err(error) = served {
+            warn!(%error, "the server of probes and metrics ended");
+        }
+    });
+    Ok(())
+}
+
+/// Follows all sources until `stop`; what is being written then is finished.
+///
+/// # Errors
+/// The cluster's own namespace cannot be prepared. All later trouble is waited out and reported.
+pub async fn run(cluster: Cluster, config: &Config, sources: Vec<Followed>, shared: Shared, stop: CancellationToken) -> Result<(), Error> {
+    let records = record::Store::new(cluster.clone(), &config.namespace, config.history);
+    records.prepare().await.map_err(|error| Error::new("bowline's own namespace cannot be prepared").because(error))?;
+    let (store, events) = Store::new(cluster.clone());
+    let world = World { cluster: cluster.clone(), store, records, namespace: config.namespace.clone() };
+    let live = Live::new(cluster.clone());
+    let teller = Arc::new(Teller::new(cluster.clone(), &config.namespace, shared.metrics));
+    let slots = Arc::new(Semaphore::new(config.concurrency.max(1)));
+    let share = (config.concurrency / sources.len().max(1)).max(2) * 2;
+
+    live.ready().await;
+    shared.readiness.ready("cluster");
+    let mut tasks = tokio::task::JoinSet::new();
+    let mut inboxes = BTreeMap::new();
+    for source in sources {
+        let (follower, inbox) = Follower::new(&source.name, world.clone(), live.clone(), teller.clone(), slots.clone(), share);
+        tasks.spawn(follower.run(stop.clone()));
+        tasks.spawn(source.fetcher.run(inbox.clone(), stop.clone()));
+        inboxes.insert(source.name, inbox);
+    }
+    let inboxes = Arc::new(inboxes);
+    tasks.spawn(pass_events(events, inboxes.clone(), stop.clone()));
+    tasks.spawn(pass_facts(live.clone(), inboxes.clone(), stop.clone()));
+    tasks.spawn(pass_definitions(cluster.clone(), live.clone(), stop.clone()));
+    tasks.spawn(pass_approvals(cluster, config.namespace.clone(), inboxes, stop.clone()));
+    info!(sources = config.sources.len(), "following");
+    stop.cancelled().await;
+    info!("stopping: what is being written is finished first");
+    let finished = tokio::time::timeout(Duration::from_secs(25), async { while tasks.join_next().await.is_some() {} }).await;
+    if finished.is_err() {
+        warn!("some units were still waiting for the cluster; the next start goes on from their records");
+    }
+    Ok(())
+}
+
+/// Hands events of our objects to the follower of their source, those of a short time together.
+async fn pass_events(mut events: mpsc::UnboundedReceiver<Event>, inboxes: Arc<BTreeMap<String, mpsc::UnboundedSender<Message>>>, stop: CancellationToken) {
+    let mut batch = Vec::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            count = events.recv_many(&mut batch, 10_000) => if count == 0 { return },
+        }
+        tokio::time::sleep(TOGETHER).await;
+        while let Ok(event) = events.try_recv() {
+            batch.push(event);
+        }
+        let mut by_source: BTreeMap<String, Vec<Event>> = BTreeMap::new();
+        for event in batch.drain(..) {
+            if let Some(unit) = &event.unit {
+                by_source.entry(unit.source.clone()).or_default().push(event);
+            }
+        }
+        for (source, events) in by_source {
+            if let Some(inbox) = inboxes.get(&source) {
+                // The follower has ended: the program stops.
+                let _ = inbox.send(Message::Moved(events));
+            }
+        }
+    }
+}
+
+async fn pass_facts(live: Arc<Live>, inboxes: Arc<BTreeMap<String, mpsc::UnboundedSender<Message>>>, stop: CancellationToken) {
+    let mut moved = live.moved();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = moved.changed() => if changed.is_err() { return },
+        }
+        tokio::time::sleep(TOGETHER).await;
+        moved.mark_unchanged();
+        for inbox in inboxes.values() {
+            let _ = inbox.send(Message::FactsMoved);
+        }
+    }
+}
+
+/// Asks again what is served whenever a definition or an aggregated API comes, changes or goes.
+async fn pass_definitions(cluster: Cluster, live: Arc<Live>, stop: CancellationToken) {
+    let (changed, mut changes) = tokio::sync::watch::channel(());
+    let watch = |gvk: Gvk| {
+        let (cluster, changed) = (cluster.clone(), changed.clone());
+        async move {
+            let mut telling = true;
+            follow(&cluster, &gvk, &Selection::all(true), |signal| {
+                match signal {
+                    Signal::Began => telling = true,
+                    Signal::Synced => telling = false,
+                    Signal::Put(_) | Signal::Gone(_) => {}
+                }
+                if !telling {
+                    changed.send_replace(());
+                }
+            })
+            .await;
+        }
+    };
+    let refresh = async {
+        while changes.changed().await.is_ok() {
+            // A definition is served a moment after it is established.
+            for pause in [100, 500, 2000] {
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+                let before = cluster.discovery();
+                match cluster.refresh(Duration::ZERO).await {
+                    Ok(()) if !before.serves_the_same(&cluster.discovery()) => {
+                        live.bump();
+                        break;
+                    }
+                    Ok(()) => {}
+                    Err(error) => warn!(%error, "what the server serves cannot be asked"),
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {},
+        () = watch(Gvk::new("apiextensions.k8s.io/v1", "CustomResourceDefinition")) => {},
+        () = watch(Gvk::new("apiregistration.k8s.io/v1", "APIService")) => {},
+        () = refresh => {},
+    }
+}
+
+async fn pass_approvals(cluster: Cluster, namespace: String, inboxes: Arc<BTreeMap<String, mpsc::UnboundedSender<Message>>>, stop: CancellationToken) {
+    let selection = Selection { fields: format!("metadata.name={APPROVALS}"), namespace, ..Selection::all(false) };
+    let gvk = Gvk::new("v1", "ConfigMap");
+    let following = follow(&cluster, &gvk, &selection, |signal| {
+        let Signal::Put(object) = signal else { return };
+        let approved: BTreeSet<String> =
+            object.get("data").and_then(Value::as_object).map(|data| data.keys().cloned().collect()).unwrap_or_default();
+        for inbox in inboxes.values() {
+            let _ = inbox.send(Message::Approved(approved.clone()));
+        }
+    });
+    tokio::select! {
+        () = stop.cancelled() => {},
+        () = following => {},
+    }
+}

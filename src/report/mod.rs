@@ -1,1 +1,4 @@
-//! Under construction: see the module list in lib.rs.
+//! Tells people and machines what happened: Kubernetes Events, and numbers for Prometheus.
+
+pub mod events;
+pub mod metrics;

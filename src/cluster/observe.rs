@@ -1,0 +1,358 @@
+//! Looks at every wanted object of a unit: what is there, and what the server would make of ours.
+//!
+//! ```text
+//! level 0/1  record and watch say: as applied, and Git wants the same   no request
+//! level 2    ours, and anything moved        unforced dry run + GET     409: whose field is it?
+//! first      not in the record               dry run of a create        409 AlreadyExists: whose object is it?
+//! ```
+//! The first contact never forces.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _, stream};
+use serde_json::Value;
+
+use super::objects::{Force, explain, is_autoscaler, is_other_tool, without_fields};
+use super::watch::{Looked, Store};
+use super::{Actor, Cluster, Error, Refusal, Resource};
+use crate::diff::change::{Failure, Present};
+use crate::diff::compare::essence;
+use crate::diff::fields;
+use crate::diff::marks::{is_ours, manager, marked, unit_of};
+use crate::diff::{Digest, Entry, FieldConflict, Observation, Observed, State, Verdict};
+use crate::object::{Gvk, Object, ObjectId};
+use crate::render::{Drift, Item, Unit};
+use crate::unit::UnitName;
+
+/// Objects looked at side by side within one unit.
+const SIDE_BY_SIDE: usize = 8;
+
+/// What else a look must know.
+#[derive(Debug, Clone, Default)]
+pub struct Coming {
+    /// Namespaces that this commit makes.
+    pub namespaces: BTreeSet<String>,
+    /// Kinds whose definition comes in this commit: group and kind.
+    pub kinds: BTreeSet<(String, String)>,
+}
+
+/// The payload of an object as it is sent: marked, and without the fields that are left to others.
+///
+/// `live` decides about fields that the policy ignores: while we own such a field its live value is sent, so that it
+/// stays; otherwise it is left out.
+pub fn payload(item: &Item, unit: &UnitName, live: Option<&Value>) -> Object {
+    let mut object = marked(&item.object, unit);
+    let Some(live) = live else { return object };
+    let manager = manager(unit);
+    for pointer in &item.policy.ignore {
+        match live.pointer(pointer) {
+            Some(value) if fields::owns(live, &manager, pointer) => {
+                fields::set_pointer(object.value_mut(), pointer, value.clone());
+            }
+            _ => {
+                fields::remove_pointer(object.value_mut(), pointer);
+            }
+        }
+    }
+    object
+}
+
+/// The digest that tells whether Git wants something else than before.
+pub fn desired(item: &Item, unit: &UnitName) -> Digest {
+    let policy = serde_json::to_string(&item.policy).unwrap_or_default();
+    Digest::of(format!("{}\n{policy}", marked(&item.object, unit).value()).as_bytes())
+}
+
+/// Looks at every wanted object of a unit.
+pub async fn observe(
+    cluster: &Cluster,
+    store: &Store,
+    unit: &Unit,
+    last: &[Entry],
+    moved_from: &BTreeMap<ObjectId, UnitName>,
+    coming: &Coming,
+    actor: &Actor,
+) -> Observed {
+    let entries: BTreeMap<&ObjectId, &Entry> = last.iter().map(|entry| (&entry.id, entry)).collect();
+    let looks: Vec<BoxFuture<'_, _>> = unit
+        .items
+        .iter()
+        .map(|item| {
+            let id = item.object.id();
+            let entry = entries.get(&id).copied();
+            let look = Look { cluster, unit: &unit.name, item, id, actor, coming };
+            let handed_over = moved_from.contains_key(&look.id);
+            async move {
+                let observation = look.observe(store, entry, handed_over).await;
+                (look.id, observation)
+            }
+            .boxed()
+        })
+        .collect();
+    Observed { items: stream::iter(looks).buffer_unordered(SIDE_BY_SIDE).collect().await }
+}
+
+struct Look<'a> {
+    cluster: &'a Cluster,
+    unit: &'a UnitName,
+    item: &'a Item,
+    id: ObjectId,
+    actor: &'a Actor,
+    coming: &'a Coming,
+}
+
+impl Look<'_> {
+    async fn observe(&self, store: &Store, entry: Option<&Entry>, handed_over: bool) -> Observation {
+        let seen = entry.filter(|entry| entry.state == State::Applied).and_then(|entry| entry.seen.as_ref());
+        if let (Some(entry), Some(seen)) = (entry, seen)
+            && entry.desired == desired(self.item, self.unit)
+            && let Looked::There(look) = store.look(&self.id)
+            && !look.terminating
+            && (matches!(look.seen.verdict(seen), Verdict::Same | Verdict::StatusMoved)
+                || super::watch::newer(&seen.resource_version, &look.seen.resource_version))
+        {
+            return Observation::Untouched;
+        }
+        let gvk = self.item.object.gvk();
+        let Some(resource) = self.cluster.resource(&gvk).await else { return self.not_served(&gvk) };
+        if self.item.policy.drift == Drift::Ignore && entry.is_some_and(|entry| entry.desired == desired(self.item, self.unit)) {
+            return match self.cluster.get(&resource, &self.id, self.actor).await {
+                Ok(Some(_)) => Observation::Untouched,
+                Ok(None) => self.first_contact(&resource, handed_over).await,
+                Err(error) => self.failed(&error),
+            };
+        }
+        match seen.map(|seen| seen.uid.as_str()) {
+            Some(uid) => self.ours(&resource, uid, handed_over).await,
+            None => self.first_contact(&resource, handed_over).await,
+        }
+    }
+
+    fn not_served(&self, gvk: &Gvk) -> Observation {
+        if self.coming.kinds.contains(&(gvk.group.clone(), gvk.kind.clone())) {
+            return Observation::Unverified(format!("not checked: {} is defined in the same commit", gvk.kind));
+        }
+        Observation::Failed(Failure {
+            message: format!("no matches for kind {} in version {}", gvk.kind, gvk.api_version()),
+            hint: match self.cluster.discovery().scope(gvk) {
+                crate::render::Scope::NotServed(nearest) if !nearest.is_empty() => format!(
+                    "the server has {}",
+                    nearest.iter().map(|near| format!("{} {}", near.api_version(), near.kind)).collect::<Vec<_>>().join(", ")
+                ),
+                _ => "install the definition of the kind first, or correct apiVersion and kind".to_owned(),
+            },
+            temporary: true,
+        })
+    }
+
+    fn failed(&self, error: &Error) -> Observation {
+        match error {
+            Error::Unreachable { .. } => Observation::Failed(Failure {
+                message: format!("the server cannot be asked: {error}"),
+                hint: "it is tried again with back-off".to_owned(),
+                temporary: true,
+            }),
+            Error::Refused(refusal) => self.refused(refusal),
+        }
+    }
+
+    fn refused(&self, refusal: &Refusal) -> Observation {
+        if refusal.is_namespace_missing() {
+            if self.coming.namespaces.contains(&self.id.namespace) {
+                return Observation::Unverified("not checked: its namespace comes in the same commit".to_owned());
+            }
+            return Observation::Failed(Failure {
+                message: format!("namespace {} does not exist", self.id.namespace),
+                hint: "add a Namespace manifest to the repository, or make it by hand".to_owned(),
+                temporary: true,
+            });
+        }
+        if refusal.is_kind_missing() {
+            return self.not_served(&self.item.object.gvk());
+        }
+        let mut failure = explain(refusal, &self.id);
+        if refusal.is_namespace_terminating() {
+            failure.temporary = true;
+        }
+        if refusal.is_immutable() { Observation::Immutable(failure) } else { Observation::Failed(failure) }
+    }
+
+    /// An object that the record does not have, or that the server no longer has under the recorded uid.
+    async fn first_contact(&self, resource: &Resource, handed_over: bool) -> Observation {
+        let fresh = payload(self.item, self.unit, None);
+        if !handed_over {
+            match self.cluster.dry_run_create(resource, &fresh, &manager(self.unit), self.actor).await {
+                Ok(applied) => return Observation::Absent(Box::new(applied.object)),
+                Err(Error::Refused(refusal)) if refusal.code == 409 && refusal.reason == "AlreadyExists" => {}
+                Err(error) => return self.failed(&error),
+            }
+        }
+        let live = match self.cluster.get(resource, &self.id, self.actor).await {
+            Ok(Some(live)) => live,
+            // It went between the two requests: the next pass makes it.
+            Ok(None) if handed_over => return self.absent(resource, &fresh).await,
+            Ok(None) => return self.failed(&Error::Unreachable { doing: "looking".to_owned(), cause: "it came and went".to_owned() }),
+            Err(error) => return self.failed(&error),
+        };
+        let marked_as = Object::new(live.clone()).ok().and_then(|object| unit_of(&object));
+        let ours = marked_as.as_ref() == Some(self.unit) && has_entry(&live, &manager(self.unit));
+        if ours {
+            let uid = live.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned();
+            return self.ours_live(resource, &uid, live).await;
+        }
+        self.adopt(resource, live, handed_over).await
+    }
+
+    async fn absent(&self, resource: &Resource, fresh: &Object) -> Observation {
+        match self.cluster.dry_run_create(resource, fresh, &manager(self.unit), self.actor).await {
+            Ok(applied) => Observation::Absent(Box::new(applied.object)),
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    /// An object that is there and is not ours.
+    async fn adopt(&self, resource: &Resource, live: Value, handed_over: bool) -> Observation {
+        let payload = payload(self.item, self.unit, Some(&live));
+        let manager = manager(self.unit);
+        let unforced = self.cluster.dry_run_apply(resource, &payload, &manager, Force::No, self.actor).await;
+        let (conflicts, result) = match unforced {
+            Ok(applied) => (Vec::new(), Some(applied.object)),
+            Err(Error::Refused(refusal)) if !refusal.conflicts().is_empty() => (refusal.conflicts(), None),
+            Err(error) => return self.failed(&error),
+        };
+        let tool = other_tool(&live, &conflicts);
+        if let Some(tool) = tool {
+            return Observation::Failed(Failure {
+                message: format!("is held by {tool}, another tool that applies from Git"),
+                hint: "take the object out of one of the two".to_owned(),
+                temporary: false,
+            });
+        }
+        if !self.item.policy.adopt && !handed_over {
+            return Observation::Foreign(Box::new(live), conflicts);
+        }
+        let result = match result {
+            Some(result) => result,
+            None => match self.cluster.dry_run_apply(resource, &payload, &manager, Force::Yes, self.actor).await {
+                Ok(applied) => applied.object,
+                Err(error) => return self.failed(&error),
+            },
+        };
+        Observation::Present(Box::new(Present {
+            live,
+            result,
+            taken: conflicts,
+            left: Vec::new(),
+            adopt: !handed_over,
+            ownership_lost: true,
+        }))
+    }
+
+    /// An object that the record knows by uid.
+    async fn ours(&self, resource: &Resource, uid: &str, handed_over: bool) -> Observation {
+        match self.cluster.get(resource, &self.id, self.actor).await {
+            Ok(Some(live)) if live.pointer("/metadata/uid").and_then(Value::as_str) == Some(uid) => {
+                self.ours_live(resource, uid, live).await
+            }
+            Ok(_) => self.first_contact(resource, handed_over).await,
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    async fn ours_live(&self, resource: &Resource, uid: &str, live: Value) -> Observation {
+        if let Some(reason) = stopped(&live) {
+            return Observation::Failed(Failure {
+                message: reason,
+                hint: "remove the annotation to let bowline go on".to_owned(),
+                temporary: false,
+            });
+        }
+        let manager = manager(self.unit);
+        let mut payload = payload(self.item, self.unit, Some(&live));
+        set_uid(&mut payload, uid);
+        let mut taken = Vec::new();
+        let mut left = Vec::new();
+        let result = match self.cluster.dry_run_apply(resource, &payload, &manager, Force::No, self.actor).await {
+            Ok(applied) => applied.object,
+            Err(Error::Refused(refusal)) if !refusal.conflicts().is_empty() => {
+                let (of_autoscalers, held) = refusal
+                    .conflicts()
+                    .into_iter()
+                    .partition::<Vec<_>, _>(|conflict| is_autoscaler(&conflict.manager, &conflict.subresource));
+                let stopping: Vec<FieldConflict> = held
+                    .iter()
+                    .filter(|conflict| is_other_tool(&conflict.manager) || is_ours(&conflict.manager))
+                    .cloned()
+                    .collect();
+                if !stopping.is_empty() {
+                    return Observation::Held(stopping);
+                }
+                left = of_autoscalers;
+                taken = held;
+                let payload = without_fields(&payload, &left);
+                match self.cluster.dry_run_apply(resource, &payload, &manager, Force::Yes, self.actor).await {
+                    Ok(applied) => applied.object,
+                    Err(error) => return self.failed(&error),
+                }
+            }
+            Err(error) => return self.failed_strictly(resource, &payload, error).await,
+        };
+        let ownership_lost = essence(&live) == essence(&result) && own_fields(&live, &manager) != own_fields(&result, &manager);
+        Observation::Present(Box::new(Present { live, result, taken, left, adopt: false, ownership_lost }))
+    }
+
+    /// An apply's own message names a random part of the unknown fields; a create's names all.
+    async fn failed_strictly(&self, resource: &Resource, payload: &Object, error: Error) -> Observation {
+        if error.refusal().is_some_and(|refusal| refusal.code == 500 && refusal.reason.is_empty()) {
+            let mut fresh = payload.clone();
+            set_uid(&mut fresh, "");
+            if let Err(Error::Refused(strict)) = self.cluster.dry_run_create(resource, &fresh, &manager(self.unit), self.actor).await
+                && strict.code == 400
+            {
+                return self.refused(&strict);
+            }
+        }
+        self.failed(&error)
+    }
+}
+
+/// Sets or removes `metadata.uid`, which makes an apply fail if the object is another one.
+pub fn set_uid(object: &mut Object, uid: &str) {
+    if let Some(metadata) = object.value_mut().get_mut("metadata").and_then(Value::as_object_mut) {
+        if uid.is_empty() {
+            metadata.remove("uid");
+        } else {
+            metadata.insert("uid".to_owned(), Value::String(uid.to_owned()));
+        }
+    }
+}
+
+/// The emergency stop: an annotation on the live object.
+fn stopped(live: &Value) -> Option<String> {
+    let annotation = live.pointer("/metadata/annotations/bowline.dev~1reconcile").and_then(Value::as_str)?;
+    (annotation == "disabled").then(|| "is stopped by the annotation bowline.dev/reconcile: disabled".to_owned())
+}
+
+fn entries(live: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    let entries = live.pointer("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten();
+    entries
+        .filter(|entry| entry.get("subresource").is_none())
+        .filter_map(|entry| Some((entry.get("manager")?.as_str()?, entry)))
+}
+
+fn has_entry(live: &Value, manager: &str) -> bool {
+    own_fields(live, manager).is_some()
+}
+
+fn own_fields<'a>(live: &'a Value, manager: &str) -> Option<&'a Value> {
+    entries(live)
+        .find(|(name, entry)| *name == manager && entry.get("operation").and_then(Value::as_str) == Some("Apply"))
+        .and_then(|(_, entry)| entry.get("fieldsV1"))
+}
+
+/// Another tool that applies from Git and holds the object.
+fn other_tool(live: &Value, conflicts: &[FieldConflict]) -> Option<String> {
+    let holders = entries(live).map(|(name, _)| name).chain(conflicts.iter().map(|conflict| conflict.manager.as_str()));
+    holders.into_iter().find(|name| is_other_tool(name)).map(str::to_owned)
+}

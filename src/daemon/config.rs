@@ -1,0 +1,201 @@
+//! The configuration file of the daemon: every field documented, every mistake named with its place.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::error::Error;
+
+/// The example that `bowline config --example` prints, and that a test reads.
+pub const EXAMPLE: &str = include_str!("example.yaml");
+
+/// What `bowline run` is told.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Config {
+    /// Repositories to follow.
+    pub sources: Vec<Source>,
+    /// Namespace of bowline's own records and leases.
+    pub namespace: String,
+    /// Address of `/healthz`, `/readyz`, `/metrics` and `/hook/<source>`; empty for none.
+    pub listen: String,
+    /// Revisions kept of each unit.
+    pub history: u64,
+    /// Units worked on side by side, over all sources.
+    pub concurrency: usize,
+    /// Folder for the Git objects; a temporary one when empty.
+    pub cache: Option<PathBuf>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            sources: Vec::new(),
+            namespace: "bowline-system".to_owned(),
+            listen: String::new(),
+            history: 10,
+            concurrency: 16,
+            cache: None,
+        }
+    }
+}
+
+/// One repository.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Source {
+    /// Name, at most 20 characters; part of every unit's name.
+    pub name: String,
+    /// `https://`, `ssh://`, `git@host:path`, `file://` or a local folder.
+    pub url: String,
+    /// Branch to follow; `main` when no other reference is given.
+    pub branch: Option<String>,
+    /// Tag to follow.
+    pub tag: Option<String>,
+    /// Range of version tags; the highest one counts.
+    pub semver: Option<String>,
+    /// Commit to stay at.
+    pub commit: Option<String>,
+    /// Folder inside the repository.
+    pub path: Option<String>,
+    /// Time between polls, such as `30s`, `5m`; jitter is added.
+    pub poll: Option<String>,
+    /// Cron expression of polls, of 5 or 6 fields, in place of `poll`.
+    pub schedule: Option<String>,
+    /// Time zone of the schedule, such as `Europe/Berlin`; UTC when absent.
+    pub time_zone: Option<String>,
+    /// Commits to fetch; all when absent.
+    pub depth: Option<u32>,
+    /// User name for HTTP.
+    pub username: Option<String>,
+    /// File that holds the password or token for HTTP.
+    pub password_file: Option<PathBuf>,
+    /// Environment variable that holds the password or token for HTTP.
+    pub password_env: Option<String>,
+    /// Private key for SSH; the agent is asked when absent.
+    pub ssh_key_file: Option<PathBuf>,
+    /// Known hosts for SSH; `~/.ssh/known_hosts` when absent.
+    pub known_hosts_file: Option<PathBuf>,
+    /// Certificates to trust for HTTPS, in PEM, beside the usual ones.
+    pub ca_file: Option<PathBuf>,
+    /// Proxy for HTTP and HTTPS.
+    pub proxy: Option<String>,
+    /// Allow plain HTTP to a host that is not loopback.
+    pub allow_http: bool,
+    /// File that holds the secret of `POST /hook/<source>`; the hook is off when absent.
+    pub webhook_secret_file: Option<PathBuf>,
+    /// Account that the source's units are read and written as: `namespace/name`.
+    pub service_account: Option<String>,
+}
+
+/// Reads a configuration file's text.
+///
+/// # Errors
+/// Not YAML, an unknown field (the nearest known one is named), a value of the wrong type; each with its line.
+pub fn read(text: &str, file: &str) -> Result<Config, Error> {
+    let value = crate::yaml::read(text.as_bytes(), &crate::yaml::Options::manifests())
+        .map_err(|error| Error::new(format!("{file}:{}:{}: {}", error.position.line, error.position.column, error.message)))?;
+    let mut unknown = Vec::new();
+    let config: Config = serde_ignored::deserialize(value, |path| unknown.push(path.to_string()))
+        .map_err(|error| Error::new(format!("{file}: {error}")).hint("see `bowline config --example`"))?;
+    if !unknown.is_empty() {
+        let names: Vec<String> = unknown.iter().map(|path| unknown_field(path, text, file)).collect();
+        return Err(Error::new(names.join("\n")).hint("see `bowline config --example`"));
+    }
+    check(&config, file)?;
+    Ok(config)
+}
+
+const SOURCE_FIELDS: [&str; 21] = [
+    "name", "url", "branch", "tag", "semver", "commit", "path", "poll", "schedule", "timeZone", "depth", "username",
+    "passwordFile", "passwordEnv", "sshKeyFile", "knownHostsFile", "caFile", "proxy", "allowHttp", "webhookSecretFile",
+    "serviceAccount",
+];
+const FIELDS: [&str; 6] = ["sources", "namespace", "listen", "history", "concurrency", "cache"];
+
+fn unknown_field(path: &str, text: &str, file: &str) -> String {
+    let steps: Vec<crate::yaml::Step> = path
+        .split('.')
+        .map(|step| step.parse().map_or_else(|_| crate::yaml::Step::Key(step.to_owned()), crate::yaml::Step::Index))
+        .collect();
+    let place = crate::yaml::locate(text.as_bytes(), 0, &steps)
+        .map_or_else(|| file.to_owned(), |position| format!("{file}:{}:{}", position.line, position.column));
+    let field = path.rsplit('.').next().unwrap_or(path);
+    let known: &[&str] = if path.contains('.') { &SOURCE_FIELDS } else { &FIELDS };
+    let nearest = known.iter().min_by_key(|known| strsim::damerau_levenshtein(known, field)).copied().unwrap_or_default();
+    format!("{place}: unknown field {field}, did you mean {nearest}?")
+}
+
+/// Checks what types cannot say.
+///
+/// # Errors
+/// A name that is empty, too long or given twice; a source without URL; two references.
+pub fn check(config: &Config, file: &str) -> Result<(), Error> {
+    let mut names = std::collections::BTreeSet::new();
+    for source in &config.sources {
+        let wrong = |what: String| Err(Error::new(format!("{file}: source `{}`: {what}", source.name)));
+        let usable = source.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        if source.name.is_empty() || source.name.len() > 20 || !usable {
+            return wrong("a name has 1 to 20 small letters, digits and dashes".to_owned());
+        }
+        if !names.insert(source.name.clone()) {
+            return wrong("the name is given twice".to_owned());
+        }
+        if source.url.is_empty() {
+            return wrong("url is missing".to_owned());
+        }
+        let references = [&source.branch, &source.tag, &source.semver, &source.commit];
+        if references.iter().filter(|reference| reference.is_some()).count() > 1 {
+            return wrong("give one of branch, tag, semver and commit".to_owned());
+        }
+        if source.poll.is_some() && source.schedule.is_some() {
+            return wrong("give poll or schedule, not both".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// Reads a length of time such as `500ms`, `30s`, `5m`, `1h`.
+///
+/// # Errors
+/// Anything else.
+pub fn duration(text: &str) -> Result<std::time::Duration, Error> {
+    let wrong = || Error::new(format!("`{text}` is not a length of time")).hint("write 500ms, 30s, 5m or 1h");
+    let digits = text.find(|letter: char| !letter.is_ascii_digit()).ok_or_else(wrong)?;
+    let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
+    let millis = match &text[digits..] {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(wrong()),
+    };
+    Ok(std::time::Duration::from_millis(number.saturating_mul(millis)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_names_every_field_and_is_read() {
+        let config = read(EXAMPLE, "example.yaml").unwrap();
+        assert!(!config.sources.is_empty());
+        for field in FIELDS.iter().chain(&SOURCE_FIELDS) {
+            assert!(EXAMPLE.contains(&format!("{field}:")), "{field} is not in the example");
+        }
+    }
+
+    #[test]
+    fn an_unknown_field_is_named_with_its_place_and_its_neighbour() {
+        let error = read("sources:\n- name: main\n  urll: x\n", "c.yaml").unwrap_err();
+        assert_eq!(error.to_string(), "c.yaml:3:3: unknown field urll, did you mean url?");
+    }
+
+    #[test]
+    fn lengths_of_time_have_units() {
+        assert_eq!(duration("90s").unwrap(), std::time::Duration::from_secs(90));
+        assert!(duration("90").is_err());
+        assert!(duration("s").is_err());
+    }
+}

@@ -1,0 +1,518 @@
+//! Follows one source: keeps what Git wants, plans each commit, and works its units off.
+//!
+//! ```text
+//! Fetched, facts moved  ->  render  ->  prepare  ->  pending units
+//! drift, retries        ->  pending units  ->  gates  ->  running units  ->  records
+//! ```
+//! One task owns all state of a source, so nothing is locked; units run as tasks of their own, one at a time each.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use super::status::{Fetch, Status, UnitStatus};
+use super::tell::Teller;
+use crate::cluster::facts::Live;
+use crate::cluster::watch::Event;
+use crate::diff::Action;
+use crate::load;
+use crate::object::ObjectId;
+use crate::reconcile::commit::{Prepared, has_moved, is_due, prepare};
+use crate::reconcile::{Done, Task, Trigger, World, reconcile};
+use crate::record::{self, Revision};
+use crate::render::{self, Rendered};
+
+use crate::source::{Checkout, History};
+use crate::unit::UnitName;
+
+/// How long a start waits for the watches before it looks object by object.
+const SYNC_WITHIN: Duration = Duration::from_secs(20);
+
+/// What a follower is told.
+#[derive(Debug)]
+pub enum Message {
+    /// A fetch found another commit.
+    Fetched(Box<Checkout>, History, Trigger),
+    /// A fetch found nothing new.
+    Unchanged,
+    /// A fetch failed, in words that hold no secret.
+    FetchFailed(String),
+    /// Namespaces, copied objects or served kinds changed.
+    FactsMoved,
+    /// Objects of the source's units changed in the cluster.
+    Moved(Vec<Event>),
+    /// People approved these deletions.
+    Approved(BTreeSet<String>),
+    /// A unit is done.
+    Done(UnitName, Box<Result<Done, record::Error>>),
+}
+
+/// One followed source.
+pub struct Follower {
+    name: String,
+    world: World,
+    live: Arc<Live>,
+    teller: Arc<Teller>,
+    slots: Arc<Semaphore>,
+    /// Units of this source side by side.
+    share: usize,
+    inbox: mpsc::UnboundedReceiver<Message>,
+    outbox: mpsc::UnboundedSender<Message>,
+    checkout: Option<Checkout>,
+    cache: load::Cache,
+    render_cache: render::Cache,
+    desired: Option<Arc<load::Desired>>,
+    rendered: Rendered,
+    prepared: Option<Arc<Prepared>>,
+    revisions: BTreeMap<UnitName, Arc<Revision>>,
+    loaded: bool,
+    damaged: Vec<String>,
+    approved: BTreeSet<String>,
+    pending: BTreeMap<UnitName, Trigger>,
+    running: BTreeMap<UnitName, CancellationToken>,
+    failures: BTreeMap<UnitName, Failure>,
+    units: BTreeMap<UnitName, UnitStatus>,
+    fetch: Fetch,
+}
+
+/// A unit whose last try failed.
+struct Failure {
+    delays: ExponentialBackoff,
+    next: Instant,
+}
+
+impl Follower {
+    /// A follower that has not seen anything yet, and the way to tell it things.
+    pub fn new(name: &str, world: World, live: Arc<Live>, teller: Arc<Teller>, slots: Arc<Semaphore>, share: usize) -> (Self, mpsc::UnboundedSender<Message>) {
+        let (outbox, inbox) = mpsc::unbounded_channel();
+        let follower = Follower {
+            name: name.to_owned(),
+            world,
+            live,
+            teller,
+            slots,
+            share: share.max(1),
+            inbox,
+            outbox: outbox.clone(),
+            checkout: None,
+            cache: load::Cache::default(),
+            render_cache: render::Cache::default(),
+            desired: None,
+            rendered: Rendered::default(),
+            prepared: None,
+            revisions: BTreeMap::new(),
+            loaded: false,
+            damaged: Vec::new(),
+            approved: BTreeSet::new(),
+            pending: BTreeMap::new(),
+            running: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            units: BTreeMap::new(),
+            fetch: Fetch::default(),
+        };
+        (follower, outbox)
+    }
+
+    /// Works until `stop`, then waits for what is under way.
+    pub async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let retry = self.next_retry();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                message = self.inbox.recv() => match message {
+                    Some(message) => self.take(message).await,
+                    None => break,
+                },
+                () = tokio::time::sleep_until(retry) => self.retry(),
+            }
+            if self.inbox.is_empty() {
+                self.dispatch();
+                self.publish().await;
+            }
+        }
+        self.drain().await;
+    }
+
+    /// Lets running units finish what they write; their waits end at once.
+    async fn drain(&mut self) {
+        for cancel in self.running.values() {
+            cancel.cancel();
+        }
+        while !self.running.is_empty() {
+            match self.inbox.recv().await {
+                Some(Message::Done(unit, result)) => self.done(&unit, *result),
+                Some(_) => {}
+                None => return,
+            }
+        }
+        self.publish().await;
+    }
+
+    async fn take(&mut self, message: Message) {
+        match message {
+            Message::Fetched(checkout, history, trigger) => self.fetched(*checkout, &history, trigger).await,
+            Message::Unchanged => self.fetch.good(),
+            Message::FetchFailed(why) => {
+                if self.fetch.failed(&why) {
+                    warn!(source = self.name, why, "fetch failed; the last good commit stays wanted");
+                }
+            }
+            Message::FactsMoved => self.render(Trigger::Namespace).await,
+            Message::Moved(events) => self.moved(&events),
+            Message::Approved(approved) => {
+                if self.approved != approved {
+                    self.approved = approved;
+                    self.render(Trigger::Request).await;
+                }
+            }
+            Message::Done(unit, result) => self.done(&unit, *result),
+        }
+    }
+
+    async fn fetched(&mut self, checkout: Checkout, history: &History, trigger: Trigger) {
+        self.fetch.good();
+        let commit = &checkout.commit;
+        info!(source = self.name, commit = commit.short_id(), subject = commit.subject(), trigger = trigger.word(), "new commit");
+        if !history.descendant && history.previous.is_some() {
+            warn!(source = self.name, commit = commit.short_id(), "the new commit does not descend from the last one: history was rewritten");
+            self.fetch.note = Some("not a descendant of the last commit: history was rewritten".to_owned());
+        } else {
+            self.fetch.note = None;
+        }
+        let mut cache = std::mem::take(&mut self.cache);
+        let to_load = checkout.clone();
+        let loaded = tokio::task::spawn_blocking(move || {
+            let desired = load::load(&to_load, &mut cache);
+            (desired, cache)
+        });
+        match loaded.await {
+            Ok((desired, cache)) => {
+                self.cache = cache;
+                self.desired = Some(Arc::new(desired));
+                self.checkout = Some(checkout);
+                // A new commit always gets its chance at once.
+                self.failures.clear();
+                self.render(trigger).await;
+            }
+            Err(panic) => error!(source = self.name, %panic, "reading the commit panicked; the last good commit stays wanted"),
+        }
+    }
+
+    /// Reads the records, once; until then nothing is rendered, since nobody knows what is ours.
+    async fn load_records(&mut self) -> bool {
+        if self.loaded {
+            return true;
+        }
+        match self.world.records.load(&self.name).await {
+            Ok(loaded) => {
+                self.revisions = loaded.revisions.into_iter().map(|(name, revision)| (name, Arc::new(revision))).collect();
+                self.damaged = loaded.damaged.iter().map(ToString::to_string).collect();
+                for damaged in &self.damaged {
+                    error!(source = self.name, damaged, "a record cannot be read; its unit is not known");
+                }
+                self.loaded = true;
+                true
+            }
+            Err(error) => {
+                warn!(source = self.name, %error, "the records cannot be read; nothing is done before");
+                false
+            }
+        }
+    }
+
+    /// Renders what Git wants with what is known of the cluster, and plans the commit.
+    async fn render(&mut self, trigger: Trigger) {
+        let (Some(desired), Some(checkout)) = (self.desired.clone(), self.checkout.clone()) else { return };
+        if !self.load_records().await {
+            let outbox = self.outbox.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                let _ = outbox.send(Message::FactsMoved);
+            });
+            return;
+        }
+        for _ in 0..3 {
+            let facts = self.live.snapshot();
+            self.rendered = render::render_again(&desired, &facts, &self.name, &mut self.render_cache);
+            let followed = self.live.copied(&self.name);
+            if self.rendered.copied == followed {
+                break;
+            }
+            self.live.copy(&self.name, &self.rendered.copied).await;
+        }
+        let commit = record::Commit::from(&*checkout.commit);
+        let prepared = Arc::new(prepare(&self.rendered, &self.revisions, &commit, &self.approved));
+        let first = self.prepared.is_none();
+        let kinds = prepared.kinds(&self.revisions);
+        for gvk in &kinds {
+            self.world.store.watch(gvk);
+        }
+        if first && !self.revisions.is_empty() {
+            let had = self.revisions.values().flat_map(|revision| revision.entries.iter().map(crate::diff::Entry::gvk)).collect();
+            self.world.store.synced(&had, SYNC_WITHIN).await;
+        }
+        self.enqueue(&prepared, if first { Trigger::Start } else { trigger });
+        self.prepared = Some(prepared);
+    }
+
+    /// Puts every unit that must be looked at into the queue.
+    fn enqueue(&mut self, prepared: &Arc<Prepared>, trigger: Trigger) {
+        let before = self.prepared.clone();
+        for (name, unit) in &prepared.units {
+            let same = before.as_ref().and_then(|before| before.units.get(name)).is_some_and(|known| Arc::ptr_eq(known, unit));
+            let context_same = before.as_ref().is_some_and(|before| {
+                let key = |prepared: &Prepared| prepared.plan.contexts.get(name).map(|context| (context.keep_all.clone(), context.moved_from.clone(), context.moved_to.clone()));
+                key(before) == key(prepared)
+            });
+            if same && context_same && !self.retries_now(name) {
+                continue;
+            }
+            if is_due(&self.world, prepared, name, self.revisions.get(name).map(Arc::as_ref)) {
+                if !same && let Some(cancel) = self.running.get(name) {
+                    cancel.cancel();
+                }
+                self.pending.insert(name.clone(), trigger);
+            } else if let Some(revision) = self.revisions.get(name) {
+                self.units.entry(name.clone()).or_insert_with(|| UnitStatus::recorded(revision));
+            }
+        }
+        self.units.retain(|name, _| prepared.units.contains_key(name) || prepared.plan.held.contains_key(name));
+        for (name, why) in &prepared.plan.held {
+            self.pending.remove(name);
+            self.units.insert(name.clone(), UnitStatus::held(why));
+        }
+    }
+
+    /// A unit that failed before is tried again when the facts changed.
+    fn retries_now(&self, name: &UnitName) -> bool {
+        self.failures.contains_key(name) || self.revisions.get(name).is_none_or(|revision| revision.status != record::Status::Applied)
+    }
+
+    fn moved(&mut self, events: &[Event]) {
+        let units: BTreeSet<&UnitName> = events.iter().filter_map(|event| event.unit.as_ref()).collect();
+        for name in units {
+            if self.pending.contains_key(name) || self.running.contains_key(name) {
+                continue;
+            }
+            let Some(revision) = self.revisions.get(name) else { continue };
+            if has_moved(&self.world, revision) {
+                self.pending.insert(name.clone(), Trigger::Drift);
+            } else if let Some(status) = self.units.get_mut(name)
+                && !status.not_ready.is_empty()
+            {
+                let waiting: Vec<ObjectId> = status.not_ready.iter().map(|object| object.id.clone()).collect();
+                if crate::apply::wait::not_ready(&self.world.store, &waiting).is_empty() {
+                    self.pending.insert(name.clone(), Trigger::Retry);
+                }
+            }
+        }
+    }
+
+    /// Why a unit cannot run yet.
+    fn gate(&self, prepared: &Prepared, name: &UnitName) -> Option<String> {
+        let unit = prepared.units.get(name)?;
+        let busy = |other: &UnitName| self.pending.contains_key(other) || self.running.contains_key(other);
+        let coming = &prepared.coming;
+        if !name.namespace.is_empty()
+            && coming.namespaces.contains(&name.namespace)
+            && !self.live.has_namespace(&name.namespace)
+            && self.makes_namespaces(prepared)
+        {
+            return Some(format!("waits for namespace {}", name.namespace));
+        }
+        let cluster = UnitName::cluster(&self.name);
+        if *name != cluster && busy(&cluster) {
+            let needs = unit.items.iter().map(|item| item.object.gvk()).find(|gvk| coming.kinds.contains(&(gvk.group.clone(), gvk.kind.clone())));
+            if let Some(gvk) = needs {
+                return Some(format!("waits for the definition of {}", gvk.kind));
+            }
+        }
+        if let Some(context) = prepared.plan.contexts.get(name)
+            && let Some(target) = context.moved_to.values().find(|target| busy(target) && *target != name && !(self.moves_to(prepared, target, name) && name < *target))
+        {
+            return Some(format!("waits for {target}, which takes objects over"));
+        }
+        let unmet = unit.depends_on.iter().find(|other| {
+            busy(other) || self.units.get(*other).is_none_or(|status| !status.ready) && prepared.units.contains_key(*other)
+        });
+        unmet.map(|other| format!("waits for {other}"))
+    }
+
+    fn makes_namespaces(&self, prepared: &Prepared) -> bool {
+        prepared.units.keys().any(|unit| {
+            unit.namespace.is_empty() && (self.pending.contains_key(unit) || self.running.contains_key(unit))
+        })
+    }
+
+    fn moves_to(&self, prepared: &Prepared, from: &UnitName, to: &UnitName) -> bool {
+        prepared.plan.contexts.get(from).is_some_and(|context| context.moved_to.values().any(|unit| unit == to))
+    }
+
+    /// Starts pending units, as many as the source's share allows.
+    fn dispatch(&mut self) {
+        let Some(prepared) = self.prepared.clone() else { return };
+        let names: Vec<(UnitName, Trigger)> = self.pending.iter().map(|(name, trigger)| (name.clone(), *trigger)).collect();
+        for (name, trigger) in names {
+            if self.running.len() >= self.share {
+                break;
+            }
+            if self.running.contains_key(&name) {
+                continue;
+            }
+            if let Some(why) = self.gate(&prepared, &name) {
+                self.units.entry(name).or_insert_with(UnitStatus::pending).waits = why;
+                continue;
+            }
+            self.pending.remove(&name);
+            match prepared.task(&name, self.revisions.get(&name).cloned(), trigger) {
+                Some(task) => self.start(name, task),
+                None => debug!(unit = %name, "is no longer wanted"),
+            }
+        }
+        self.teller.metrics.queue(&self.name, self.pending.len());
+    }
+
+    fn start(&mut self, name: UnitName, task: Task) {
+        let cancel = task.cancel.clone();
+        let (world, slots, outbox) = (self.world.clone(), self.slots.clone(), self.outbox.clone());
+        self.units.entry(name.clone()).or_insert_with(UnitStatus::pending).waits.clear();
+        self.running.insert(name.clone(), cancel);
+        tokio::spawn(async move {
+            let unit = name.clone();
+            let work = tokio::spawn(async move {
+                let slot = slots.acquire_owned().await.ok();
+                reconcile(&world, &task, slot).await
+            });
+            let result = work.await.unwrap_or_else(|panic| {
+                error!(%unit, %panic, "a unit's work panicked; the others go on");
+                Err(record::Error::Panicked { unit })
+            });
+            // The follower has ended: nobody needs the result.
+            let _ = outbox.send(Message::Done(name, Box::new(result)));
+        });
+    }
+
+    fn done(&mut self, name: &UnitName, result: Result<Done, record::Error>) {
+        self.running.remove(name);
+        match result {
+            Ok(done) => self.finished(name, &done),
+            Err(error) => {
+                warn!(unit = %name, %error, "the unit could not be recorded; nothing more is written for it now");
+                if matches!(error, record::Error::Taken { .. }) {
+                    self.loaded = false;
+                }
+                self.units.entry(name.clone()).or_insert_with(UnitStatus::pending).fail(&error.to_string());
+                self.fail(name);
+            }
+        }
+    }
+
+    fn finished(&mut self, name: &UnitName, done: &Done) {
+        match &done.revision {
+            Some(revision) => drop(self.revisions.insert(name.clone(), revision.clone())),
+            None => drop(self.revisions.remove(name)),
+        }
+        let problems = self.prepared.as_ref().and_then(|prepared| prepared.units.get(name)).map_or(&[] as &[_], |unit| &unit.problems);
+        let status = UnitStatus::of(done, problems);
+        let told = self.units.get(name).is_some_and(|known| known.says_the_same(&status));
+        self.teller.unit(name, done, told);
+        self.log(name, done);
+        if done.revision.is_none() && done.outcome.changes.iter().all(|change| change.action != Action::Failed) {
+            self.units.remove(name);
+        } else {
+            self.units.insert(name.clone(), status);
+        }
+        if done.succeeded() {
+            self.failures.remove(name);
+        } else {
+            self.fail(name);
+        }
+        if let Some(revision) = &done.revision
+            && has_moved(&self.world, revision)
+            && !self.failures.contains_key(name)
+        {
+            self.pending.entry(name.clone()).or_insert(Trigger::Drift);
+        }
+    }
+
+    fn log(&self, name: &UnitName, done: &Done) {
+        if done.wrote {
+            let count = crate::diff::Changes { unit: name.clone(), changes: done.outcome.changes.clone(), keep_all: None }.count();
+            let words: Vec<String> = count.iter().map(|(action, number)| format!("{number} {}", action.word())).collect();
+            let revision = done.revision.as_ref().map_or(0, |revision| revision.number);
+            info!(unit = %name, revision, changes = words.join(", "), ok = done.succeeded(), "reconciled");
+        }
+        for change in done.outcome.changes.iter().filter(|change| matches!(change.action, Action::Failed | Action::Conflict)) {
+            let origin = change.origin.as_ref().map(ToString::to_string).unwrap_or_default();
+            warn!(unit = %name, object = %change.id, origin, hint = change.hint, "{}: {}", change.action.word(), change.message);
+        }
+        for object in &done.not_ready {
+            warn!(unit = %name, object = %object.id, health = object.health, "not ready: {}", object.message);
+        }
+    }
+
+    /// Notes a failure; the unit is tried again later, and later each time, up to ten minutes.
+    fn fail(&mut self, name: &UnitName) {
+        let failure = self.failures.entry(name.clone()).or_insert_with(|| Failure {
+            delays: ExponentialBuilder::new()
+                .with_min_delay(Duration::from_secs(1))
+                .with_max_delay(Duration::from_secs(600))
+                .without_max_times()
+                .with_jitter()
+                .build(),
+            next: Instant::now(),
+        });
+        failure.next = Instant::now() + failure.delays.next().unwrap_or(Duration::from_secs(600));
+    }
+
+    fn next_retry(&self) -> Instant {
+        let waiting = self.failures.iter().filter(|(name, _)| !self.pending.contains_key(*name) && !self.running.contains_key(*name));
+        let far = Instant::now() + Duration::from_secs(3600);
+        waiting.map(|(_, failure)| failure.next).min().unwrap_or(far)
+    }
+
+    fn retry(&mut self) {
+        let now = Instant::now();
+        let due: Vec<UnitName> = self
+            .failures
+            .iter()
+            .filter(|(name, failure)| failure.next <= now && !self.running.contains_key(*name))
+            .map(|(name, _)| name.clone())
+            .collect();
+        let wanted = |name: &UnitName| self.prepared.as_ref().is_some_and(|prepared| prepared.units.contains_key(name));
+        let (wanted, gone): (Vec<_>, Vec<_>) = due.into_iter().partition(wanted);
+        for name in gone {
+            self.failures.remove(&name);
+        }
+        for name in wanted {
+            self.pending.entry(name).or_insert(Trigger::Retry);
+        }
+    }
+
+    /// Writes the source's status where `bowline status` reads it, when it changed and the source has come to rest.
+    async fn publish(&mut self) {
+        let waits = |name: &UnitName| self.units.get(name).is_some_and(|status| !status.waits.is_empty());
+        if !self.running.is_empty() || !self.pending.keys().all(waits) {
+            return;
+        }
+        let (desired, prepared) = (self.desired.as_deref(), self.prepared.as_deref());
+        let mut status =
+            Status::of(&self.name, self.checkout.as_ref(), &self.fetch, &self.rendered, desired, prepared, &self.units, &self.damaged);
+        status.orphans = self.orphans();
+        self.teller.source(&status).await;
+    }
+
+    /// Objects that Git no longer wants and that were left in the cluster.
+    fn orphans(&self) -> Vec<String> {
+        let entries = self.revisions.iter().flat_map(|(name, revision)| revision.entries.iter().map(move |entry| (name, entry)));
+        let orphaned = entries.filter(|(_, entry)| entry.state == crate::diff::State::Orphaned);
+        orphaned.map(|(name, entry)| format!("{name} {}", entry.id)).collect()
+    }
+}

@@ -1,0 +1,313 @@
+//! The pipeline of one unit: the only place that knows all stages.
+//!
+//! ```text
+//! observe -> diff -> | record planned -> apply -> wait -> prune -> record
+//!                    ^ a plan stops here
+//! ```
+//! A whole commit is prepared by [`commit::prepare`] before the first unit is reconciled.
+
+pub mod commit;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::apply::wait::NotReady;
+use crate::apply::{self, Outcome, Target, prune, wait};
+use crate::cluster::observe::{self, Coming};
+use crate::cluster::watch::Store;
+use crate::cluster::{Actor, Cluster, ServiceAccount};
+use crate::diff::change::{Context, Failure};
+use crate::diff::{self, Action, Changes, Digest, Entry, Observation, Observed};
+use crate::record::{self, Commit, Revision, Status};
+use crate::render::Unit;
+
+/// What reconciling needs of the world.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// What its watches tell.
+    pub store: Arc<Store>,
+    /// Revisions.
+    pub records: record::Store,
+    /// bowline's own namespace.
+    pub namespace: String,
+}
+
+/// One unit at one commit.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// What is wanted; a unit that Git no longer asks for wants nothing.
+    pub unit: Arc<Unit>,
+    /// Its current revision.
+    pub last: Option<Arc<Revision>>,
+    /// What the plan of the commit says of it.
+    pub context: Context,
+    /// What the commit brings that others may need.
+    pub coming: Arc<Coming>,
+    /// The commit.
+    pub commit: Commit,
+    /// Why it runs.
+    pub trigger: Trigger,
+    /// Ends waits early: a newer commit came, or the program stops.
+    pub cancel: CancellationToken,
+}
+
+/// Why a reconcile runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trigger {
+    /// A poll found a new commit.
+    Poll,
+    /// A schedule said so.
+    Cron,
+    /// A local repository or folder changed.
+    File,
+    /// A forge called.
+    Webhook,
+    /// A namespace appeared, went, or changed its labels; or a copied object changed.
+    Namespace,
+    /// An object was changed or deleted in the cluster.
+    Drift,
+    /// A unit that this one depends on is ready.
+    Dependency,
+    /// A person asked for it.
+    Request,
+    /// The last try failed.
+    Retry,
+    /// The program started.
+    Start,
+}
+
+impl Trigger {
+    /// The word in records, logs and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Trigger::Poll => "poll",
+            Trigger::Cron => "cron",
+            Trigger::File => "file",
+            Trigger::Webhook => "webhook",
+            Trigger::Namespace => "namespace",
+            Trigger::Drift => "drift",
+            Trigger::Dependency => "dependency",
+            Trigger::Request => "request",
+            Trigger::Retry => "retry",
+            Trigger::Start => "start",
+        }
+    }
+}
+
+/// What became of a unit.
+#[derive(Debug, Clone)]
+pub struct Done {
+    /// Every object with what happened.
+    pub outcome: Outcome,
+    /// Objects that are not ready.
+    pub not_ready: Vec<NotReady>,
+    /// The current revision, if the unit has one.
+    pub revision: Option<Arc<Revision>>,
+    /// A new revision was made.
+    pub is_new: bool,
+    /// Something was written to the cluster or to the record.
+    pub wrote: bool,
+}
+
+impl Done {
+    /// Whether everything is in the cluster as wanted, and ready.
+    pub fn succeeded(&self) -> bool {
+        !self.outcome.failed() && self.not_ready.is_empty()
+    }
+}
+
+/// Decides what would happen to a unit. Reads the cluster and sends dry runs; writes nothing.
+pub async fn plan(world: &World, task: &Task) -> (Observed, Changes) {
+    let last = task.last.as_ref().map_or(&[] as &[Entry], |last| &last.entries);
+    let observed = match actor(&task.unit) {
+        Ok(actor) => {
+            let World { cluster, store, .. } = world;
+            let moved_from = &task.context.moved_from;
+            observe::observe(cluster, store, &task.unit, last, moved_from, &task.coming, &actor).await
+        }
+        Err(failure) => all_failed(&task.unit, &failure),
+    };
+    let changes = diff::diff(&task.unit, last, &observed, &task.context);
+    (observed, changes)
+}
+
+/// Brings a unit to what is wanted, and records it.
+///
+/// `slot` is dropped when all is written and only waits are left, so that a slow unit takes no place from others.
+///
+/// # Errors
+/// The record could not be written: then nothing was written to the cluster, or what was written is in the planned
+/// record. Everything else that goes wrong is part of the result.
+pub async fn reconcile<S>(world: &World, task: &Task, slot: S) -> Result<Done, record::Error> {
+    let (observed, changes) = plan(world, task).await;
+    let actor = actor(&task.unit).unwrap_or_default();
+    let target = Target { cluster: &world.cluster, store: &world.store, actor: &actor };
+    let last = task.last.as_ref().map_or(&[] as &[Entry], |last| &last.entries);
+    let planned = apply::planned(&task.unit, last, &changes);
+
+    let mut revision = begin(world, task, &changes, &planned).await?;
+    let mut outcome = apply::apply(target, &task.unit, planned, &observed, &changes, &task.coming).await;
+    drop(slot);
+    let not_ready = health(world, task, &outcome).await;
+    prune::prune(target, &task.unit.name, &world.namespace, &mut outcome, not_ready.is_empty()).await;
+    let (is_new, wrote) = finish(world, task, &mut revision, &outcome, &not_ready).await?;
+
+    let revision = revision.current.map(Arc::new).or_else(|| task.last.clone());
+    Ok(Done { outcome, not_ready, revision, is_new, wrote })
+}
+
+/// The account that a unit is read and written as.
+fn actor(unit: &Unit) -> Result<Actor, Failure> {
+    match &unit.settings.service_account {
+        None => Ok(Actor::Own),
+        Some((namespace, name)) => ServiceAccount::new(namespace, name).map(Actor::ServiceAccount).ok_or_else(|| Failure {
+            message: format!("serviceAccount `{namespace}/{name}` is not a name of a service account"),
+            hint: "give its name, or take the field out".to_owned(),
+            temporary: false,
+        }),
+    }
+}
+
+/// A record that is being written.
+struct Writing {
+    /// The revision as it stands in the cluster; `None` while there is nothing to record.
+    current: Option<Revision>,
+    is_new: bool,
+}
+
+/// The digest of everything a unit wants.
+pub fn desired(unit: &Unit) -> Digest {
+    let mut text = String::new();
+    for item in &unit.items {
+        text.push_str(&format!("{} {}\n", item.object.id().key(), observe::desired(item, &unit.name)));
+    }
+    Digest::of(text.as_bytes())
+}
+
+/// Records what is about to happen, before the first write.
+async fn begin(world: &World, task: &Task, changes: &Changes, planned: &[Entry]) -> Result<Writing, record::Error> {
+    let desired = desired(&task.unit);
+    let last = task.last.as_deref();
+    if let Some(last) = last.filter(|last| last.desired == desired) {
+        // The same as before: drift, a retry, or nothing at all. The inventory must hold what may be written now.
+        let mut current = last.clone();
+        let grows = planned.iter().any(|entry| last.entry(&entry.id).is_none_or(|known| known.state != entry.state));
+        if grows && changes.writes() {
+            current.entries = planned.to_vec();
+            current.status = Status::Planned;
+            world.records.update(&mut current).await?;
+        }
+        return Ok(Writing { current: Some(current), is_new: false });
+    }
+    if last.is_none() && !changes.writes() && task.unit.items.is_empty() {
+        return Ok(Writing { current: None, is_new: false });
+    }
+    let mut revision = Revision {
+        format: 1,
+        unit: task.unit.name.clone(),
+        kind: task.unit.kind,
+        number: last.map_or(1, |last| last.number + 1),
+        status: Status::Planned,
+        commit: task.commit.clone(),
+        trigger: task.trigger.word().to_owned(),
+        started: jiff::Timestamp::now().to_string(),
+        finished: String::new(),
+        desired,
+        entries: planned.to_vec(),
+        files: task.unit.files.clone(),
+        results: Vec::new(),
+        place: record::revision::Place::default(),
+    };
+    let objects: Vec<Value> = task.unit.items.iter().map(|item| item.object.value().clone()).collect();
+    world.records.create(&mut revision, &json!(objects)).await?;
+    if let Some(last) = last {
+        world.records.supersede(last).await?;
+    }
+    Ok(Writing { current: Some(revision), is_new: true })
+}
+
+/// Waits for what was written, as the unit's settings say.
+async fn health(world: &World, task: &Task, outcome: &Outcome) -> Vec<NotReady> {
+    let settings = &task.unit.settings;
+    let applied: Vec<_> = outcome
+        .changes
+        .iter()
+        .filter(|change| {
+            change.origin.is_some() && matches!(change.action, Action::Created | Action::Configured | Action::Unchanged | Action::Moved)
+        })
+        .map(|change| change.id.clone())
+        .collect();
+    if !settings.wait {
+        return Vec::new();
+    }
+    tokio::select! {
+        not_ready = wait::healthy(&world.store, &applied, Duration::from_secs(settings.timeout_seconds)) => not_ready,
+        () = task.cancel.cancelled() => wait::not_ready(&world.store, &applied),
+    }
+}
+
+/// Records what has happened, if it differs from what is recorded.
+async fn finish(world: &World, task: &Task, writing: &mut Writing, outcome: &Outcome, not_ready: &[NotReady]) -> Result<(bool, bool), record::Error> {
+    let Some(revision) = writing.current.as_mut() else { return Ok((false, false)) };
+    let before = revision.clone();
+    revision.entries.clone_from(&outcome.entries);
+    revision.files.clone_from(&task.unit.files);
+    let failed = outcome.failed() || !not_ready.is_empty();
+    revision.status = if failed { Status::Failed } else { Status::Applied };
+    if writing.is_new || failed || before.status != Status::Applied {
+        revision.results = results(outcome, not_ready);
+    }
+    let unchanged = before.status == revision.status
+        && before.results == revision.results
+        && before.files == revision.files
+        && same_inventory(&before.entries, &revision.entries);
+    let wrote = outcome.changes.iter().any(|change| change.action.writes());
+    if unchanged && !wrote {
+        return Ok((writing.is_new, writing.is_new));
+    }
+    revision.finished = jiff::Timestamp::now().to_string();
+    if revision.entries.is_empty() && task.unit.items.is_empty() {
+        world.records.forget(&revision.unit).await?;
+        writing.current = None;
+        return Ok((false, true));
+    }
+    world.records.update(revision).await?;
+    Ok((writing.is_new, true))
+}
+
+/// Whether two inventories say the same, but for what a write of the status alone moves.
+fn same_inventory(before: &[Entry], after: &[Entry]) -> bool {
+    let key = |entry: &Entry| (entry.state, entry.desired, entry.adopted, entry.seen.as_ref().map(|seen| (seen.uid.clone(), seen.own)));
+    let before: BTreeMap<_, _> = before.iter().map(|entry| (&entry.id, key(entry))).collect();
+    let after: BTreeMap<_, _> = after.iter().map(|entry| (&entry.id, key(entry))).collect();
+    before == after
+}
+
+fn results(outcome: &Outcome, not_ready: &[NotReady]) -> Vec<record::Result> {
+    let mut results: Vec<record::Result> = outcome
+        .changes
+        .iter()
+        .filter(|change| change.action != Action::Unchanged)
+        .map(|change| record::Result { id: change.id.key(), action: change.action, message: change.message.clone() })
+        .collect();
+    for object in not_ready {
+        let message = format!("{}: {}", object.health, object.message);
+        match results.iter_mut().find(|result| result.id == object.id.key()) {
+            Some(result) => result.message = message,
+            None => results.push(record::Result { id: object.id.key(), action: Action::Unchanged, message }),
+        }
+    }
+    results
+}
+
+/// The same failure for every object: the look could not begin.
+fn all_failed(unit: &Unit, failure: &Failure) -> Observed {
+    let failed = |item: &crate::render::Item| (item.object.id(), Observation::Failed(failure.clone()));
+    Observed { items: unit.items.iter().map(failed).collect() }
+}

@@ -1,0 +1,133 @@
+//! The record of one revision of one unit.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::diff::{Action, Digest, Entry};
+use crate::object::ObjectId;
+use crate::unit::{UnitKind, UnitName};
+
+/// How far a revision has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Writing has begun and its end is not recorded.
+    Planned,
+    /// Everything is in the cluster and healthy.
+    Applied,
+    /// Something is not; the results say what.
+    Failed,
+}
+
+impl Status {
+    /// The word in output.
+    pub fn word(self) -> &'static str {
+        match self {
+            Status::Planned => "planned",
+            Status::Applied => "applied",
+            Status::Failed => "failed",
+        }
+    }
+}
+
+/// The commit a revision comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Commit {
+    /// Full id.
+    pub id: String,
+    /// Name and mail.
+    pub author: String,
+    /// Whole message: the change cause.
+    pub message: String,
+    /// Unix seconds.
+    pub time: i64,
+}
+
+impl From<&crate::source::Commit> for Commit {
+    fn from(commit: &crate::source::Commit) -> Self {
+        Commit {
+            id: commit.id.clone(),
+            author: commit.author.clone(),
+            message: commit.message.clone(),
+            time: commit.time,
+        }
+    }
+}
+
+impl Commit {
+    /// The first line of the message.
+    pub fn subject(&self) -> &str {
+        self.message.lines().next().unwrap_or_default()
+    }
+
+    /// The first ten digits of the id.
+    pub fn short(&self) -> &str {
+        self.id.get(..10).unwrap_or(&self.id)
+    }
+}
+
+/// What became of one object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Result {
+    /// Which object, as [`ObjectId::key`].
+    pub id: String,
+    /// What happened.
+    pub action: Action,
+    /// Why, for all that is out of the ordinary.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+/// One revision of one unit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Revision {
+    /// Version of this format: 1.
+    pub format: u32,
+    /// The unit.
+    pub unit: UnitName,
+    /// What kind of unit.
+    pub kind: UnitKind,
+    /// Counts from 1 in each unit.
+    pub number: u64,
+    /// How far it has come.
+    pub status: Status,
+    /// Where it comes from.
+    pub commit: Commit,
+    /// Why the reconcile ran, as the trigger's word.
+    pub trigger: String,
+    /// RFC 3339.
+    pub started: String,
+    /// RFC 3339; empty while planned.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub finished: String,
+    /// Digest of all that was wanted: equal means that Git asks for the same.
+    pub desired: Digest,
+    /// What is in the cluster because of this unit, or may be.
+    pub entries: Vec<Entry>,
+    /// Files of the repository that fed the unit.
+    pub files: BTreeSet<String>,
+    /// What became of the objects, unchanged ones left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub results: Vec<Result>,
+    /// Where the record lies.
+    #[serde(skip)]
+    pub place: Place,
+}
+
+/// Where a record lies in the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Place {
+    /// Name of the Secret.
+    pub secret: String,
+    /// Its resourceVersion.
+    pub resource_version: String,
+}
+
+impl Revision {
+    /// The entry of an object.
+    pub fn entry(&self, id: &ObjectId) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.id == *id)
+    }
+}
