@@ -19,15 +19,31 @@ fn a_commit_a_hand_edit_and_a_revert_all_end_as_git_says() {
     let home = unique("whole-home");
     let first = story.commit(
         "first: web and its settings",
-        &[("ns.yaml", &namespace(&home)), ("web.yaml", &deployment(&home, "web", "nginx:1")), ("cm.yaml", &config_map(&home, "conf", "a", "1"))],
+        &[
+            ("ns.yaml", &namespace(&home)),
+            ("web.yaml", &deployment(&home, "web", "nginx:1")),
+            ("cm.yaml", &config_map(&home, "conf", "a", "1")),
+        ],
     );
     story.start();
     story.wait_ready(&first);
     let web = story.cluster.get("deployment", &home, "web").unwrap();
     assert_eq!(web["status"]["readyReplicas"], 2);
-    assert_eq!(web["metadata"]["annotations"]["bowline.dev/id"], format!("{}/{home};apps/Deployment/{home}/web", story.source));
+    assert_eq!(
+        web["metadata"]["annotations"]["bowline.dev/id"],
+        format!("{}/{home};apps/Deployment/{home}/web", story.source)
+    );
 
-    story.cluster.kubectl(&["patch", "configmap", "conf", "-n", &home, "--type=merge", "-p", r#"{"data":{"a":"edited"}}"#]);
+    story.cluster.kubectl(&[
+        "patch",
+        "configmap",
+        "conf",
+        "-n",
+        &home,
+        "--type=merge",
+        "-p",
+        r#"{"data":{"a":"edited"}}"#,
+    ]);
     story.wait_for("configmap", &home, "conf", "/data/a", &json!("1"));
     story.cluster.kubectl(&["delete", "configmap", "conf", "-n", &home]);
     story.wait_there("configmap", &home, "conf");
@@ -43,9 +59,13 @@ fn a_commit_a_hand_edit_and_a_revert_all_end_as_git_says() {
 
     let unit = format!("{}/{home}", story.source);
     let history = story.verb(&["history", &unit, "-o", "json"]).json();
-    let messages: Vec<&str> = history.as_array().unwrap().iter().map(|revision| revision["commit"]["message"].as_str().unwrap()).collect();
+    let messages: Vec<&str> =
+        history.as_array().unwrap().iter().map(|revision| revision["commit"]["message"].as_str().unwrap()).collect();
     assert_eq!(messages.len(), 3, "{messages:?}");
-    assert!(messages[0].starts_with("first") && messages[1].starts_with("second") && messages[2].starts_with("Revert"), "{messages:?}");
+    assert!(
+        messages[0].starts_with("first") && messages[1].starts_with("second") && messages[2].starts_with("Revert"),
+        "{messages:?}"
+    );
     assert_eq!(history[2]["commit"]["author"], "Ada <ada@example.com>");
     assert_eq!(story.stop(), Some(0));
 }
@@ -57,7 +77,10 @@ fn namespaces_get_their_objects_whoever_makes_them() {
     let by_git = format!("{prefix}-git");
     let commit = story.commit(
         "list",
-        &[("list.yaml", &list(&format!("{prefix}-.*"), "1", "  allowDelete: true\n")), ("ns.yaml", &namespace(&by_git))],
+        &[
+            ("list.yaml", &list(&format!("{prefix}-.*"), "1", "  allowDelete: true\n")),
+            ("ns.yaml", &namespace(&by_git)),
+        ],
     );
     story.start();
     story.wait_ready(&commit);
@@ -84,7 +107,8 @@ fn namespaces_get_their_objects_whoever_makes_them() {
 fn what_a_list_does_not_allow_to_delete_stays_and_is_listed() {
     let mut story = Story::new("keeps");
     let home = story.cluster.namespace("keeps");
-    let first = story.commit("list", &[("list.yaml", &list(&home, "1", "")), ("cm.yaml", &config_map(&home, "plain", "a", "1"))]);
+    let first = story
+        .commit("list", &[("list.yaml", &list(&home, "1", "")), ("cm.yaml", &config_map(&home, "plain", "a", "1"))]);
     story.start();
     story.wait_ready(&first);
     let mark = story.cluster.audit_mark();
@@ -112,7 +136,8 @@ fn an_object_that_is_not_ours_is_a_conflict_until_it_may_be_adopted() {
     story.wait_ready(&second);
     let settings = story.cluster.get("configmap", &home, "settings").unwrap();
     assert_eq!(settings["data"]["a"], "ours");
-    let managers: Vec<&Value> = settings["metadata"]["managedFields"].as_array().unwrap().iter().map(|entry| &entry["manager"]).collect();
+    let managers: Vec<&Value> =
+        settings["metadata"]["managedFields"].as_array().unwrap().iter().map(|entry| &entry["manager"]).collect();
     assert_eq!(managers, [&json!(format!("bowline/{unit}"))], "the predecessor has no claim left");
 }
 
@@ -126,8 +151,11 @@ fn a_definition_and_its_objects_come_in_one_commit() {
          group: {group}\n  names: {{kind: Widget, plural: widgets}}\n  scope: Namespaced\n  versions:\n  - name: v1\n    served: true\n    \
          storage: true\n    schema: {{openAPIV3Schema: {{type: object, properties: {{spec: {{type: object, properties: {{size: {{type: integer}}}}}}}}}}}}\n"
     );
-    let widget = format!("apiVersion: {group}/v1\nkind: Widget\nmetadata: {{name: one, namespace: {home}}}\nspec: {{size: 3}}\n");
-    let commit = story.commit("all at once", &[("a.yaml", &widget), ("b.yaml", &definition), ("c.yaml", &namespace(&home))]);
+    let widget = format!(
+        "apiVersion: {group}/v1\nkind: Widget\nmetadata: {{name: one, namespace: {home}}}\nspec: {{size: 3}}\n"
+    );
+    let commit =
+        story.commit("all at once", &[("a.yaml", &widget), ("b.yaml", &definition), ("c.yaml", &namespace(&home))]);
     story.start();
     story.wait_ready(&commit);
     story.wait_for(&format!("widgets.{group}"), &home, "one", "/spec/size", &json!(3));
@@ -137,7 +165,8 @@ fn a_definition_and_its_objects_come_in_one_commit() {
 fn removed_manifests_are_deleted_and_a_restart_writes_nothing() {
     let mut story = Story::new("prune");
     let home = story.cluster.namespace("prune");
-    let first = story.commit("two", &[("a.yaml", &config_map(&home, "a", "k", "1")), ("b.yaml", &config_map(&home, "b", "k", "1"))]);
+    let first = story
+        .commit("two", &[("a.yaml", &config_map(&home, "a", "k", "1")), ("b.yaml", &config_map(&home, "b", "k", "1"))]);
     story.start();
     story.wait_ready(&first);
     let second = story.remove("one", &["b.yaml"]);
@@ -153,7 +182,12 @@ fn removed_manifests_are_deleted_and_a_restart_writes_nothing() {
         .cluster
         .audit_since(mark)
         .iter()
-        .filter(|event| event.user_agent.starts_with("bowline") && event.namespace() == home && event.verb != "watch" && event.verb != "list")
+        .filter(|event| {
+            event.user_agent.starts_with("bowline")
+                && event.namespace() == home
+                && event.verb != "watch"
+                && event.verb != "list"
+        })
         .map(|event| format!("{} {}", event.verb, event.uri))
         .collect();
     assert_eq!(writes, Vec::<String>::new(), "nothing changed, so nothing is asked or written");
@@ -163,7 +197,10 @@ fn removed_manifests_are_deleted_and_a_restart_writes_nothing() {
 fn one_bad_object_among_many_fails_alone_and_nothing_is_deleted() {
     let mut story = Story::new("onebad");
     let home = story.cluster.namespace("onebad");
-    let first = story.commit("good", &[("a.yaml", &config_map(&home, "a", "k", "1")), ("gone.yaml", &config_map(&home, "gone", "k", "1"))]);
+    let first = story.commit(
+        "good",
+        &[("a.yaml", &config_map(&home, "a", "k", "1")), ("gone.yaml", &config_map(&home, "gone", "k", "1"))],
+    );
     story.start();
     story.wait_ready(&first);
     let mark = story.cluster.audit_mark();
@@ -188,7 +225,9 @@ fn a_plan_shows_fields_masks_secrets_and_ends_with_a_code() {
     let story = Story::new("plan");
     let home = story.cluster.namespace("plan");
     let secret = |value: &str| {
-        format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: s, namespace: {home}}}\nstringData: {{password: {value}, other: same}}\n")
+        format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: s, namespace: {home}}}\nstringData: {{password: {value}, other: same}}\n"
+        )
     };
     story.commit("first", &[("s.yaml", &secret("canary-one")), ("a.yaml", &config_map(&home, "a", "k", "1"))]);
     let ran = story.on_repo("apply", &[]);
@@ -211,7 +250,10 @@ fn a_plan_shows_fields_masks_secrets_and_ends_with_a_code() {
 fn a_move_between_units_deletes_nothing() {
     let mut story = Story::new("moves");
     let home = story.cluster.namespace("moves");
-    let first = story.commit("plain", &[("a.yaml", &config_map(&home, "a", "k", "1")), ("b.yaml", &config_map(&home, "b", "k", "1"))]);
+    let first = story.commit(
+        "plain",
+        &[("a.yaml", &config_map(&home, "a", "k", "1")), ("b.yaml", &config_map(&home, "b", "k", "1"))],
+    );
     story.start();
     story.wait_ready(&first);
     let uid = story.cluster.get("configmap", &home, "a").unwrap()["metadata"]["uid"].clone();
@@ -219,13 +261,20 @@ fn a_move_between_units_deletes_nothing() {
     story.git(&["rm", "-q", "a.yaml"]);
     let second = story.commit(
         "into a folder unit",
-        &[("app/bowline.yaml", "apiVersion: bowline.dev/v1\nkind: Settings\nunit: {name: app}\n"), ("app/a.yaml", &config_map(&home, "a", "k", "1"))],
+        &[
+            ("app/bowline.yaml", "apiVersion: bowline.dev/v1\nkind: Settings\nunit: {name: app}\n"),
+            ("app/a.yaml", &config_map(&home, "a", "k", "1")),
+        ],
     );
     story.wait_ready(&second);
     let moved = story.cluster.get("configmap", &home, "a").unwrap();
     assert_eq!(moved["metadata"]["uid"], uid);
-    assert_eq!(moved["metadata"]["annotations"]["bowline.dev/id"], format!("{}/{home}/app;/ConfigMap/{home}/a", story.source));
-    let managers: Vec<&Value> = moved["metadata"]["managedFields"].as_array().unwrap().iter().map(|entry| &entry["manager"]).collect();
+    assert_eq!(
+        moved["metadata"]["annotations"]["bowline.dev/id"],
+        format!("{}/{home}/app;/ConfigMap/{home}/a", story.source)
+    );
+    let managers: Vec<&Value> =
+        moved["metadata"]["managedFields"].as_array().unwrap().iter().map(|entry| &entry["manager"]).collect();
     assert_eq!(managers, [&json!(format!("bowline/{}/{home}/app", story.source))]);
     assert_eq!(story.deletes_since(mark, &home), Vec::<String>::new());
 }
@@ -234,7 +283,8 @@ fn a_move_between_units_deletes_nothing() {
 fn too_much_at_once_waits_for_an_approval() {
     let mut story = Story::new("budget");
     let home = story.cluster.namespace("budget");
-    let many: Vec<(String, String)> = (0..25).map(|n| (format!("m{n}.yaml"), config_map(&home, &format!("m{n}"), "k", "1"))).collect();
+    let many: Vec<(String, String)> =
+        (0..25).map(|n| (format!("m{n}.yaml"), config_map(&home, &format!("m{n}"), "k", "1"))).collect();
     let files: Vec<(&str, &str)> = many.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     let first = story.commit("many", &files);
     story.start();

@@ -1,3 +1,4 @@
-//! What the daemon answers over HTTP.
+//! What the daemon answers over HTTP: is it alive and ready, its numbers, and calls from forges.
 
+pub mod router;
 pub mod webhook;

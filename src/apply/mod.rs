@@ -69,7 +69,8 @@ pub struct Target<'a> {
 /// The inventory as it must be recorded before the first write: what was there, and what will be.
 pub fn planned(unit: &Unit, last: &[Entry], changes: &Changes) -> Vec<Entry> {
     let known: BTreeMap<&ObjectId, &Entry> = last.iter().map(|entry| (&entry.id, entry)).collect();
-    let actions: BTreeMap<&ObjectId, Action> = changes.changes.iter().map(|change| (&change.id, change.action)).collect();
+    let actions: BTreeMap<&ObjectId, Action> =
+        changes.changes.iter().map(|change| (&change.id, change.action)).collect();
     let mut entries = Vec::with_capacity(unit.items.len());
     for item in &unit.items {
         let id = item.object.id();
@@ -98,15 +99,26 @@ pub fn planned(unit: &Unit, last: &[Entry], changes: &Changes) -> Vec<Entry> {
 }
 
 /// Writes what changes, tier by tier. Objects that are no longer wanted are left to [`prune::prune`].
-pub async fn apply(target: Target<'_>, unit: &Unit, planned: Vec<Entry>, observed: &Observed, changes: &Changes, coming: &Coming) -> Outcome {
+pub async fn apply(
+    target: Target<'_>,
+    unit: &Unit,
+    planned: Vec<Entry>,
+    observed: &Observed,
+    changes: &Changes,
+    coming: &Coming,
+) -> Outcome {
     let mut entries: BTreeMap<ObjectId, Entry> = planned.into_iter().map(|entry| (entry.id.clone(), entry)).collect();
     let items: BTreeMap<ObjectId, &Item> = unit.items.iter().map(|item| (item.object.id(), item)).collect();
     let mut outcome = Outcome::default();
     let mut results: BTreeMap<ObjectId, Change> = BTreeMap::new();
-    let blocked = unit.settings.atomic && changes.changes.iter().any(|change| matches!(change.action, Action::Failed | Action::Conflict));
+    let blocked = unit.settings.atomic
+        && changes.changes.iter().any(|change| matches!(change.action, Action::Failed | Action::Conflict));
     for (place, tier) in order::tiers().iter().enumerate() {
-        let of_tier: Vec<&Change> =
-            changes.changes.iter().filter(|change| items.contains_key(&change.id) && order::tier_of(&change.id) == place).collect();
+        let of_tier: Vec<&Change> = changes
+            .changes
+            .iter()
+            .filter(|change| items.contains_key(&change.id) && order::tier_of(&change.id) == place)
+            .collect();
         if tier.after_health && of_tier.iter().any(|change| change.action.writes()) {
             let ids: Vec<ObjectId> = entries.keys().cloned().collect();
             wait::healthy(target.store, &ids, Duration::from_secs(unit.settings.timeout_seconds)).await;
@@ -217,15 +229,23 @@ impl Writer<'_> {
             let observation = seen.items.get(&change.id);
             if !matches!(observation, Some(Observation::Unverified(_))) || tokio::time::Instant::now() > deadline {
                 let again = diff::diff(&alone, &[], &seen, &diff::change::Context::default());
-                let Some(decided) = again.changes.into_iter().next() else { return Written::held(change, "was not looked at") };
+                let Some(decided) = again.changes.into_iter().next() else {
+                    return Written::held(change, "was not looked at");
+                };
                 let writer = Writer { observation, ..*self };
                 return match (decided.action, observation) {
                     (Action::Created, Some(Observation::Unverified(why))) => Written::failed(
                         &decided,
-                        Failure { message: format!("{why}, and is not served after 30 seconds"), temporary: true, ..Failure::default() },
+                        Failure {
+                            message: format!("{why}, and is not served after 30 seconds"),
+                            temporary: true,
+                            ..Failure::default()
+                        },
                     ),
                     (Action::Created, _) => writer.create(&decided).await,
-                    (Action::Configured, Some(Observation::Present(present))) => writer.configure(&decided, present, None).await,
+                    (Action::Configured, Some(Observation::Present(present))) => {
+                        writer.configure(&decided, present, None).await
+                    }
                     _ => Written { change: decided, entry: None, warnings: Vec::new() },
                 };
             }
@@ -236,10 +256,15 @@ impl Writer<'_> {
     async fn create(&self, change: &Change) -> Written {
         let object = payload(self.item, &self.unit.name, None);
         let Some(resource) = self.target.cluster.resource(&object.gvk()).await else {
-            return Written::failed(change, Failure { message: "its kind is not served".to_owned(), temporary: true, ..Failure::default() });
+            return Written::failed(
+                change,
+                Failure { message: "its kind is not served".to_owned(), temporary: true, ..Failure::default() },
+            );
         };
         match self.send(&resource, &object, Force::No).await {
-            Ok(applied) if applied.created || is_marked(&applied.object, self.unit) => self.written(change, &applied.object, applied.warnings, false),
+            Ok(applied) if applied.created || is_marked(&applied.object, self.unit) => {
+                self.written(change, &applied.object, applied.warnings, false)
+            }
             Ok(applied) => self.written(change, &applied.object, applied.warnings, true),
             Err(error) => self.refused(change, &error),
         }
@@ -247,7 +272,10 @@ impl Writer<'_> {
 
     async fn configure(&self, change: &Change, present: &Present, entry: Option<Entry>) -> Written {
         let Some(resource) = self.target.cluster.resource(&self.item.object.gvk()).await else {
-            return Written::failed(change, Failure { message: "its kind is not served".to_owned(), temporary: true, ..Failure::default() });
+            return Written::failed(
+                change,
+                Failure { message: "its kind is not served".to_owned(), temporary: true, ..Failure::default() },
+            );
         };
         let manager = manager(&self.unit.name);
         let mut live = &present.live;
@@ -299,7 +327,11 @@ impl Writer<'_> {
         let Some(refusal) = error.refusal() else {
             return Written::failed(
                 change,
-                Failure { message: error.to_string(), hint: "it is tried again with back-off".to_owned(), temporary: true },
+                Failure {
+                    message: error.to_string(),
+                    hint: "it is tried again with back-off".to_owned(),
+                    temporary: true,
+                },
             );
         };
         if refusal.is_other_uid() || refusal.is_gone_uid() || refusal.code == 409 {

@@ -98,12 +98,17 @@ async fn delete(target: Target<'_>, unit: &UnitName, own_namespace: &str, entry:
     let id = &entry.id;
     let Some(resource) = resource(target, entry).await else {
         return match target.cluster.discovery().scope(&entry.gvk()) {
-            Scope::Unknown => End::Stays(format!("what the server serves of {} is not known now", id.kind), String::new()),
+            Scope::Unknown => {
+                End::Stays(format!("what the server serves of {} is not known now", id.kind), String::new())
+            }
             // The kind's definition went, and its objects with it.
             _ => End::Gone,
         };
     };
-    if id.kind == "Namespace" && id.group.is_empty() && (PROTECTED.contains(&id.name.as_str()) || id.name == own_namespace) {
+    if id.kind == "Namespace"
+        && id.group.is_empty()
+        && (PROTECTED.contains(&id.name.as_str()) || id.name == own_namespace)
+    {
         return End::Released("is a namespace that bowline never deletes".to_owned());
     }
     for _ in 0..3 {
@@ -230,7 +235,10 @@ async fn gone(target: Target<'_>, id: &ObjectId, live: &Value) -> End {
     let finalizers = live.pointer("/metadata/finalizers").and_then(Value::as_array).into_iter().flatten();
     let names: Vec<&str> = finalizers.filter_map(Value::as_str).collect();
     End::Stays(
-        format!("is being deleted and waits for {}", if names.is_empty() { "its dependents".to_owned() } else { names.join(", ") }),
+        format!(
+            "is being deleted and waits for {}",
+            if names.is_empty() { "its dependents".to_owned() } else { names.join(", ") }
+        ),
         "whoever set the finalizer must remove it; bowline never does".to_owned(),
     )
 }

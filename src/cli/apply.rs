@@ -44,7 +44,9 @@ pub(super) async fn run(args: &Args) -> Result<Exit, Error> {
         let mut tasks = JoinSet::new();
         let slots = Arc::new(tokio::sync::Semaphore::new(16));
         for name in round {
-            let Some(mut task) = pass.prepared.task(&name, pass.revisions.get(&name).cloned(), Trigger::Request) else { continue };
+            let Some(mut task) = pass.prepared.task(&name, pass.revisions.get(&name).cloned(), Trigger::Request) else {
+                continue;
+            };
             if args.wait {
                 let mut unit = (*task.unit).clone();
                 unit.settings.wait = true;
@@ -67,7 +69,12 @@ pub(super) async fn run(args: &Args) -> Result<Exit, Error> {
     }
     bar.finish_and_clear();
     done.sort_by(|one, other| one.unit.cmp(&other.unit));
-    let view = show::View { changes: &done, problems: pass.all_problems(), plan: &pass.prepared.plan, commit: &pass.prepared.commit };
+    let view = show::View {
+        changes: &done,
+        problems: pass.all_problems(),
+        plan: &pass.prepared.plan,
+        commit: &pass.prepared.commit,
+    };
     output::data(&view.done(args.output));
     Ok(if failed || view.exit() == Exit::Failed { Exit::Failed } else { Exit::Done })
 }
@@ -82,7 +89,8 @@ fn rounds(pass: &Pass, due: &[UnitName]) -> Vec<Vec<UnitName>> {
         let context = |name: &UnitName| pass.prepared.plan.contexts.get(name);
         let ready = |name: &UnitName| {
             let needs = pass.prepared.units.get(name).map_or(&[] as &[UnitName], |unit| &unit.depends_on);
-            let hands_over = context(name).is_some_and(|context| context.moved_to.values().any(|unit| waiting.contains(unit)));
+            let hands_over =
+                context(name).is_some_and(|context| context.moved_to.values().any(|unit| waiting.contains(unit)));
             !needs.iter().any(|need| waiting.contains(need)) && !hands_over
         };
         let (mut now, later): (Vec<UnitName>, Vec<UnitName>) = rest.into_iter().partition(ready);

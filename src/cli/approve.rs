@@ -24,13 +24,18 @@ pub struct Args {
 
 pub(super) async fn run(args: &Args) -> Result<Exit, Error> {
     if args.hash.len() != 16 || !args.hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(Error::new(format!("`{}` is not the hash of an approval", args.hash)).hint("`bowline status` shows it"));
+        return Err(
+            Error::new(format!("`{}` is not the hash of an approval", args.hash)).hint("`bowline status` shows it")
+        );
     }
     let cluster = args.cluster.connect().await?;
     let namespace = &args.cluster.bowline_namespace;
     let who = environment("USER").unwrap_or_else(|| "somebody".to_owned());
     // One field manager per approval: applying one takes no other away.
-    let path = format!("/api/v1/namespaces/{namespace}/configmaps/{APPROVALS}?fieldManager=bowline-approve-{}&force=true", args.hash);
+    let path = format!(
+        "/api/v1/namespaces/{namespace}/configmaps/{APPROVALS}?fieldManager=bowline-approve-{}&force=true",
+        args.hash
+    );
     let body = json!({
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": APPROVALS, "namespace": namespace},
         "data": {(args.hash.as_str()): format!("{who} {} {}", jiff::Timestamp::now(), args.reason).trim()},

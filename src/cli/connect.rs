@@ -30,9 +30,14 @@ impl ClusterArgs {
     /// The configuration cannot be used, or the server does not answer.
     pub async fn connect(&self) -> Result<Cluster, Error> {
         // An empty KUBECONFIG means none; a list of files is kube's to merge.
-        let file = self.kubeconfig.as_deref().filter(|file| !file.as_os_str().is_empty() && !file.to_string_lossy().contains(':'));
+        let file = self
+            .kubeconfig
+            .as_deref()
+            .filter(|file| !file.as_os_str().is_empty() && !file.to_string_lossy().contains(':'));
         let unreachable = |error: cluster::Error| {
-            Error::new("the cluster cannot be reached").because(error).hint("check --kubeconfig and --context, or run `kubectl version`")
+            Error::new("the cluster cannot be reached")
+                .because(error)
+                .hint("check --kubeconfig and --context, or run `kubectl version`")
         };
         let configuration = cluster::configuration(file, self.context.as_deref()).await.map_err(unreachable)?;
         Cluster::connect(configuration).await.map_err(unreachable)
@@ -77,7 +82,8 @@ impl RepoArgs {
     /// # Errors
     /// It cannot be read; the error names the way out.
     pub fn checkout(&self) -> Result<Checkout, Error> {
-        let cache = tempfile::tempdir().map_err(|error| Error::new("no temporary folder can be made").because(error))?;
+        let cache =
+            tempfile::tempdir().map_err(|error| Error::new("no temporary folder can be made").because(error))?;
         let mut source = open(&self.entry(), cache.path())?;
         match source.fetch().map_err(source_error)? {
             Fetched::Moved(checkout, _) => Ok(checkout),
@@ -86,11 +92,19 @@ impl RepoArgs {
     }
 }
 
-/// Opens a source of the configuration. Environment variables that it names are read here.
+/// Opens a source of the configuration.
 ///
 /// # Errors
 /// The entry cannot be used.
 pub fn open(entry: &config::Source, cache: &Path) -> Result<Source, Error> {
+    Source::open(source_config(entry)?, cache).map_err(source_error)
+}
+
+/// A source of the configuration as its module wants it. Environment variables that it names are read here.
+///
+/// # Errors
+/// A variable is not there.
+pub fn source_config(entry: &config::Source) -> Result<source::Config, Error> {
     let mut config = source::Config::new(&entry.name, &entry.url);
     config.reference = match (&entry.branch, &entry.tag, &entry.semver, &entry.commit) {
         (Some(branch), ..) => Reference::Branch(branch.clone()),
@@ -109,17 +123,18 @@ pub fn open(entry: &config::Source, cache: &Path) -> Result<Source, Error> {
         Some(file) => vec![file.clone()],
         None => environment("HOME").map(|home| PathBuf::from(home).join(".ssh/known_hosts")).into_iter().collect(),
     };
-    Source::open(config, cache).map_err(source_error)
+    Ok(config)
 }
 
 fn credentials(entry: &config::Source) -> Result<Credentials, Error> {
-    let password = match (&entry.password_file, &entry.password_env) {
-        (Some(file), _) => Some(Secret::file(file)),
-        (None, Some(name)) => Some(Secret::given(environment(name).ok_or_else(|| {
-            Error::new(format!("source `{}`: the environment has no variable {name}", entry.name))
-        })?)),
-        (None, None) => None,
-    };
+    let password =
+        match (&entry.password_file, &entry.password_env) {
+            (Some(file), _) => Some(Secret::file(file)),
+            (None, Some(name)) => Some(Secret::given(environment(name).ok_or_else(|| {
+                Error::new(format!("source `{}`: the environment has no variable {name}", entry.name))
+            })?)),
+            (None, None) => None,
+        };
     Ok(match (password, &entry.ssh_key_file) {
         (Some(password), _) => {
             Credentials::Basic { username: entry.username.clone().unwrap_or_else(|| "git".to_owned()), password }

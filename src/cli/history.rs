@@ -25,7 +25,8 @@ pub(super) async fn run(args: &Args) -> Result<Exit, Error> {
     let cluster = args.cluster.connect().await?;
     let store = record::Store::new(cluster, &args.cluster.bowline_namespace, 10);
     let revisions = store.history(&args.unit).await;
-    let revisions = revisions.map_err(|error| Error::new(format!("the history of {} cannot be read", args.unit)).because(error))?;
+    let revisions =
+        revisions.map_err(|error| Error::new(format!("the history of {} cannot be read", args.unit)).because(error))?;
     if revisions.is_empty() {
         return Err(Error::new(format!("unit {} has no revision", args.unit)).hint("`bowline status` lists all units"));
     }

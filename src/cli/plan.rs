@@ -33,7 +33,12 @@ pub(super) async fn run(args: &Args) -> Result<Exit, Error> {
 }
 
 /// Plans these units, or all when none is named.
-pub(super) async fn of(repo: &RepoArgs, cluster: &ClusterArgs, units: &[UnitName], form: show::Form) -> Result<Exit, Error> {
+pub(super) async fn of(
+    repo: &RepoArgs,
+    cluster: &ClusterArgs,
+    units: &[UnitName],
+    form: show::Form,
+) -> Result<Exit, Error> {
     let pass = Pass::begin(repo, cluster, 10).await?;
     let mut due = pass.due();
     if !units.is_empty() {
@@ -54,7 +59,12 @@ pub(super) async fn of(repo: &RepoArgs, cluster: &ClusterArgs, units: &[UnitName
     });
     let planned: Vec<Changes> = plans.buffered(8).filter_map(|changes| async { changes }).collect().await;
     bar.finish_and_clear();
-    let view = show::View { changes: &planned, problems: pass.all_problems(), plan: &pass.prepared.plan, commit: &pass.prepared.commit };
+    let view = show::View {
+        changes: &planned,
+        problems: pass.all_problems(),
+        plan: &pass.prepared.plan,
+        commit: &pass.prepared.commit,
+    };
     output::data(&view.text(form));
     Ok(view.exit())
 }

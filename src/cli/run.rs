@@ -10,11 +10,17 @@ use tokio_util::sync::CancellationToken;
 use super::connect::{self, ClusterArgs, RepoArgs};
 use super::{Exit, output};
 use crate::api::router::{Readiness, Shared};
+use crate::api::webhook::Hooks;
 use crate::daemon::config::{self, Config};
 use crate::daemon::fetcher::Fetcher;
 use crate::daemon::{self, Followed};
 use crate::error::Error;
+use crate::reconcile::Trigger;
 use crate::report::metrics::Metrics;
+use crate::source::Secret;
+
+/// Least time between two fetches that webhooks ask for.
+const HOOK_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Follow repositories and keep the cluster as they say, until stopped
 #[derive(Debug, clap::Args)]
@@ -47,7 +53,8 @@ pub(super) async fn run(args: &Args) -> Result<Exit, Error> {
     let cache = match config.cache.as_ref() {
         Some(folder) => folder.clone(),
         None => {
-            temporary = tempfile::tempdir().map_err(|error| Error::new("no temporary folder can be made").because(error))?;
+            temporary =
+                tempfile::tempdir().map_err(|error| Error::new("no temporary folder can be made").because(error))?;
             temporary.path().to_owned()
         }
     };
@@ -58,18 +65,23 @@ pub(super) async fn run(args: &Args) -> Result<Exit, Error> {
     for entry in &config.sources {
         let source = connect::open(entry, &cache)?;
         let (kick, triggers) = mpsc::unbounded_channel();
+        daemon::triggers::watch(&connect::source_config(entry)?, kick.clone(), stop.clone());
         kicks.insert(entry.name.clone(), kick);
-        sources.push(Followed { name: entry.name.clone(), fetcher: Fetcher::new(&entry.name, source, triggers, metrics.clone()) });
+        sources.push(Followed {
+            name: entry.name.clone(),
+            fetcher: Fetcher::new(&entry.name, source, triggers, metrics.clone()),
+        });
     }
     stop_on_signal(stop.clone())?;
     daemon::triggers::start(&config, &kicks, &stop)?;
     let shared = Shared { readiness: Readiness::of(["cluster"]), metrics };
-    daemon::serve(&config.listen, shared.clone(), stop.clone()).await?;
+    daemon::serve(&config.listen, shared.clone(), hooks(&config, &kicks), stop.clone()).await?;
     let cluster = tokio::select! {
         cluster = reach(&args.cluster) => cluster,
         () = stop.cancelled() => return Ok(Exit::Done),
     };
-    let namespace = if args.config.is_some() { config.namespace.clone() } else { args.cluster.bowline_namespace.clone() };
+    let namespace =
+        if args.config.is_some() { config.namespace.clone() } else { args.cluster.bowline_namespace.clone() };
     let config = Config { namespace, ..config };
     daemon::run(cluster, &config, sources, shared, stop).await?;
     Ok(Exit::Done)
@@ -99,6 +111,21 @@ fn configuration(args: &Args) -> Result<Config, Error> {
     }
     config::check(&config, "configuration")?;
     Ok(config)
+}
+
+/// The doors for forges: one for each source that has a secret.
+fn hooks(config: &Config, kicks: &BTreeMap<String, mpsc::UnboundedSender<Trigger>>) -> Hooks {
+    let secrets = config.sources.iter().filter_map(|source| {
+        let file = source.webhook_secret_file.as_ref()?;
+        Some((source.name.clone(), Secret::file(file)))
+    });
+    let kicks = kicks.clone();
+    Hooks::new(secrets.collect(), HOOK_PAUSE, move |source| {
+        // The fetcher has ended when nobody listens: the program stops.
+        if let Some(kick) = kicks.get(source) {
+            let _ = kick.send(Trigger::Webhook);
+        }
+    })
 }
 
 /// Connects, and goes on trying while the server is away.

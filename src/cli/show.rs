@@ -84,7 +84,12 @@ impl View<'_> {
         if words.is_empty() {
             format!("{head}: nothing changes ({})", self.commit.short())
         } else {
-            format!("{head}: {} in {units} unit{} ({})", words.join(", "), if units == 1 { "" } else { "s" }, self.commit.short())
+            format!(
+                "{head}: {} in {units} unit{} ({})",
+                words.join(", "),
+                if units == 1 { "" } else { "s" },
+                self.commit.short()
+            )
         }
     }
 
@@ -118,8 +123,10 @@ impl View<'_> {
     }
 
     fn json(&self) -> String {
-        let count: BTreeMap<&str, usize> = self.count().into_iter().map(|(action, number)| (action.word(), number)).collect();
-        let held: BTreeMap<String, &String> = self.plan.held.iter().map(|(unit, why)| (unit.to_string(), why)).collect();
+        let count: BTreeMap<&str, usize> =
+            self.count().into_iter().map(|(action, number)| (action.word(), number)).collect();
+        let held: BTreeMap<String, &String> =
+            self.plan.held.iter().map(|(unit, why)| (unit.to_string(), why)).collect();
         let value = json!({
             "commit": self.commit, "summary": count, "units": self.changes, "problems": self.problems, "held": held,
             "approval": self.plan.approval.as_ref().map(|approval| json!({"hash": approval.hash, "reason": approval.reason})),
@@ -133,7 +140,11 @@ impl View<'_> {
             let _ = writeln!(text, "- :x: `{}` {}", problem.origin, problem.message);
         }
         if let Some(approval) = &self.plan.approval {
-            let _ = writeln!(text, "- :warning: approval needed: {} (`bowline approve {}`)", approval.reason, approval.hash);
+            let _ = writeln!(
+                text,
+                "- :warning: approval needed: {} (`bowline approve {}`)",
+                approval.reason, approval.hash
+            );
         }
         for (unit, why) in &self.plan.held {
             let _ = writeln!(text, "- :warning: `{unit}` is held: {why}");

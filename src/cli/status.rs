@@ -37,8 +37,11 @@ pub(super) async fn run(args: &Args) -> Result<Exit, Error> {
         let loaded = loaded.map_err(|error| Error::new("the records of the cluster cannot be read").because(error))?;
         revisions.extend(loaded.revisions);
     }
-    let ready = |name: &UnitName| statuses.iter().find_map(|status| status.units.get(name)).is_none_or(|unit| unit.ready);
-    let good = statuses.iter().all(|status| status.fetch.error.is_none() && status.problems.is_empty() && status.approval.is_none())
+    let ready =
+        |name: &UnitName| statuses.iter().find_map(|status| status.units.get(name)).is_none_or(|unit| unit.ready);
+    let good = statuses
+        .iter()
+        .all(|status| status.fetch.error.is_none() && status.problems.is_empty() && status.approval.is_none())
         && revisions.iter().all(|(name, revision)| revision.status == record::Status::Applied && ready(name))
         && statuses.iter().flat_map(|status| status.units.values()).all(|unit| unit.ready);
     match args.output {
@@ -50,11 +53,13 @@ pub(super) async fn run(args: &Args) -> Result<Exit, Error> {
 
 /// The statuses that the daemon keeps, one a source.
 async fn statuses(cluster: &Cluster, namespace: &str, only: Option<&str>) -> Result<Vec<Status>, Error> {
-    let path = format!("/api/v1/namespaces/{namespace}/configmaps?labelSelector=app.kubernetes.io%2Fmanaged-by%3Dbowline");
+    let path =
+        format!("/api/v1/namespaces/{namespace}/configmaps?labelSelector=app.kubernetes.io%2Fmanaged-by%3Dbowline");
     let list = cluster.own(Verb::List, &path, None).await;
     let list = list.map_err(|error| Error::new("the status cannot be read").because(error))?;
     let maps = list.get("items").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let read = maps.iter().filter_map(|map| serde_json::from_str::<Status>(map.pointer("/data/status")?.as_str()?).ok());
+    let read =
+        maps.iter().filter_map(|map| serde_json::from_str::<Status>(map.pointer("/data/status")?.as_str()?).ok());
     let mut statuses: Vec<Status> = read.filter(|status| only.is_none_or(|only| only == status.source)).collect();
     if let Some(only) = only.filter(|_| statuses.is_empty()) {
         statuses.push(Status { source: only.to_owned(), ..Status::default() });
@@ -101,7 +106,15 @@ fn table(statuses: &[Status], revisions: &BTreeMap<UnitName, Revision>) -> Strin
         let commit: String = word("commit").chars().take(10).collect();
         let ready = if unit.get("ready") == Some(&Value::Bool(true)) { "yes" } else { "no" };
         let subject: String = word("subject").chars().take(50).collect();
-        table.add_row([word("unit"), word("revision"), commit, word("result"), ready.to_owned(), word("objects"), subject]);
+        table.add_row([
+            word("unit"),
+            word("revision"),
+            commit,
+            word("result"),
+            ready.to_owned(),
+            word("objects"),
+            subject,
+        ]);
     }
     text.push_str(&format!("{table}\n"));
     for (name, unit) in statuses.iter().flat_map(|status| &status.units) {
@@ -116,7 +129,10 @@ fn table(statuses: &[Status], revisions: &BTreeMap<UnitName, Revision>) -> Strin
 }
 
 fn source_lines(status: &Status) -> String {
-    let commit = status.commit.as_ref().map_or_else(|| "no commit yet".to_owned(), |commit| format!("{} {}", commit.short(), commit.subject()));
+    let commit = status
+        .commit
+        .as_ref()
+        .map_or_else(|| "no commit yet".to_owned(), |commit| format!("{} {}", commit.short(), commit.subject()));
     let mut text = format!("source {}: {commit}\n", status.source);
     if let Some(error) = &status.fetch.error {
         let since = status.fetch.failing_since.as_deref().unwrap_or_default();
@@ -132,7 +148,10 @@ fn source_lines(status: &Status) -> String {
         text.push_str(&format!("  damaged: {damaged}\n"));
     }
     if let Some(approval) = &status.approval {
-        text.push_str(&format!("  approval needed: {}\n    hint: bowline approve {}\n", approval.reason, approval.hash));
+        text.push_str(&format!(
+            "  approval needed: {}\n    hint: bowline approve {}\n",
+            approval.reason, approval.hash
+        ));
         for object in approval.objects.iter().take(20) {
             text.push_str(&format!("    would be deleted: {object}\n"));
         }

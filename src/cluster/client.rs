@@ -175,8 +175,10 @@ impl Client {
         config.connect_timeout = Some(Duration::from_secs(10));
         config.read_timeout = None;
         let server = config.cluster_url.to_string();
-        let kube = kube::Client::try_from(config)
-            .map_err(|error| Error::Unreachable { doing: format!("configuring the client of {server}"), cause: chain(&error) })?;
+        let kube = kube::Client::try_from(config).map_err(|error| Error::Unreachable {
+            doing: format!("configuring the client of {server}"),
+            cause: chain(&error),
+        })?;
         Ok(Client {
             inner: Arc::new(Inner {
                 kube,
@@ -262,7 +264,8 @@ impl Client {
 
     /// Gives one withheld permit back: called after each success, so the way up is as long as the way down.
     fn ease(&self) {
-        let gave = self.inner.withheld.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |withheld| withheld.checked_sub(1));
+        let gave =
+            self.inner.withheld.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |withheld| withheld.checked_sub(1));
         if gave.is_ok() {
             self.inner.permits.add_permits(1);
         }
@@ -298,12 +301,19 @@ impl Client {
         let response = self.inner.kube.send(request).await.map_err(|error| unreachable(chain(&error)))?;
         let status = response.status().as_u16();
         let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|text| text.to_str().ok()?.parse().ok());
-        let warnings = response.headers().get_all(header::WARNING).iter().filter_map(|text| warning(text.to_str().ok()?)).collect();
+        let warnings = response
+            .headers()
+            .get_all(header::WARNING)
+            .iter()
+            .filter_map(|text| warning(text.to_str().ok()?))
+            .collect();
         let body = response.into_body().collect().await.map_err(|error| unreachable(chain(&error)))?.to_bytes();
         self.count(call.verb, status);
         if (200..300).contains(&status) {
-            let value = serde_json::from_slice(&body)
-                .map_err(|error| Error::Unreachable { doing: describe(call), cause: format!("the answer is not JSON: {error}") })?;
+            let value = serde_json::from_slice(&body).map_err(|error| Error::Unreachable {
+                doing: describe(call),
+                cause: format!("the answer is not JSON: {error}"),
+            })?;
             return Ok(Reply { status, value, warnings });
         }
         Err(Error::Refused(Box::new(Refusal::read(status, &body, retry_after))))
@@ -313,7 +323,10 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::send`], without repeating.
-    pub async fn watch(&self, call: &Call<'_>) -> Result<impl futures::Stream<Item = Result<bytes::Bytes, String>> + Send + use<>, Error> {
+    pub async fn watch(
+        &self,
+        call: &Call<'_>,
+    ) -> Result<impl futures::Stream<Item = Result<bytes::Bytes, String>> + Send + use<>, Error> {
         let request = Self::request(call)?;
         let response = self.inner.kube.send(request).await.map_err(|error| {
             self.count(call.verb, 0);

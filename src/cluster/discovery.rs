@@ -122,7 +122,8 @@ impl Discovery {
     pub async fn fetch(client: &Client) -> Result<Self, Error> {
         let mut discovery = Discovery::default();
         for path in ["/api", "/apis"] {
-            let call = Call { verb: Verb::Get, path: path.to_owned(), accept: AGGREGATED, body: None, actor: &Actor::Own };
+            let call =
+                Call { verb: Verb::Get, path: path.to_owned(), accept: AGGREGATED, body: None, actor: &Actor::Own };
             let reply = client.send(&call).await?;
             discovery.add(reply.value).map_err(|error| Error::Unreachable {
                 doing: format!("get {path}"),
@@ -191,7 +192,8 @@ impl Discovery {
 
     /// Served kinds that resemble one that is not: other versions first, then other groups, then similar names.
     fn nearest(&self, gvk: &Gvk) -> Vec<Gvk> {
-        let mut nearest: Vec<Gvk> = self.versions(&gvk.group, &gvk.kind).iter().map(|found| found.gvk.clone()).collect();
+        let mut nearest: Vec<Gvk> =
+            self.versions(&gvk.group, &gvk.kind).iter().map(|found| found.gvk.clone()).collect();
         let others = self.kinds.iter().filter(|((group, kind), _)| *kind == gvk.kind && *group != gvk.group);
         nearest.extend(others.filter_map(|(_, found)| found.first()).map(|found| found.gvk.clone()));
         if nearest.is_empty() {
@@ -222,8 +224,12 @@ mod tests {
     #[test]
     fn a_wrong_version_or_group_or_letter_names_the_served_kind() {
         let discovery = served();
-        for (api_version, kind) in [("apps/v1beta1", "Deployment"), ("extensions/v1beta1", "Deployment"), ("apps/v1", "Deploymnet")] {
-            let Scope::NotServed(nearest) = discovery.scope(&Gvk::new(api_version, kind)) else { panic!("{kind} is served") };
+        for (api_version, kind) in
+            [("apps/v1beta1", "Deployment"), ("extensions/v1beta1", "Deployment"), ("apps/v1", "Deploymnet")]
+        {
+            let Scope::NotServed(nearest) = discovery.scope(&Gvk::new(api_version, kind)) else {
+                panic!("{kind} is served")
+            };
             assert_eq!(nearest, [Gvk::new("apps/v1", "Deployment")], "{api_version} {kind}");
         }
     }

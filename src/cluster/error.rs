@@ -164,7 +164,8 @@ impl Refusal {
 
     /// The kind is not served: plain-text 404, or a 404 about the resource itself.
     pub fn is_kind_missing(&self) -> bool {
-        self.code == 404 && (!self.is_status || self.message.contains("the server could not find the requested resource"))
+        self.code == 404
+            && (!self.is_status || self.message.contains("the server could not find the requested resource"))
     }
 
     /// A field was changed that may not change.
@@ -219,7 +220,11 @@ mod tests {
     fn an_apply_error_without_reason_is_final_and_a_webhook_that_is_down_is_not() {
         let typed = Refusal::read(500, br#"{"kind":"Status","message":"failed to create typed patch object"}"#, None);
         assert!(!typed.is_temporary());
-        let webhook = Refusal::read(500, br#"{"kind":"Status","reason":"InternalError","message":"failed calling webhook"}"#, None);
+        let webhook = Refusal::read(
+            500,
+            br#"{"kind":"Status","reason":"InternalError","message":"failed calling webhook"}"#,
+            None,
+        );
         assert!(webhook.is_temporary());
     }
 

@@ -127,7 +127,8 @@ impl Live {
             let mut state = self.state();
             state.wanted.insert(source.to_owned(), wanted.clone());
             let wanted: BTreeSet<ObjectId> = state.wanted.values().flatten().cloned().collect();
-            let dropped: Vec<ObjectId> = state.copy_watches.keys().filter(|id| !wanted.contains(*id)).cloned().collect();
+            let dropped: Vec<ObjectId> =
+                state.copy_watches.keys().filter(|id| !wanted.contains(*id)).cloned().collect();
             for id in dropped {
                 if let Some(task) = state.copy_watches.remove(&id) {
                     task.abort();
@@ -147,7 +148,8 @@ impl Live {
                 Err(error) => Lookup::Unknown(error.to_string()),
             };
             self.set_copied(&id, first);
-            let task = tokio::spawn(follow_copied(Arc::downgrade(self), self.cluster.clone(), resource.gvk, id.clone()));
+            let task =
+                tokio::spawn(follow_copied(Arc::downgrade(self), self.cluster.clone(), resource.gvk, id.clone()));
             self.state().copy_watches.insert(id, task);
         }
     }

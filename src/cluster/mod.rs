@@ -109,7 +109,9 @@ pub async fn configuration(file: Option<&std::path::Path>, context: Option<&str>
         Some(file) => {
             let kubeconfig = kube::config::Kubeconfig::read_from(file)
                 .map_err(|error| unusable(format!("{}: {error}", file.display())))?;
-            kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| unusable(error.to_string()))
+            kube::Config::from_custom_kubeconfig(kubeconfig, &options)
+                .await
+                .map_err(|error| unusable(error.to_string()))
         }
         None if context.is_some() => {
             kube::Config::from_kubeconfig(&options).await.map_err(|error| unusable(error.to_string()))

@@ -42,13 +42,8 @@ impl Cluster {
     /// # Errors
     /// Everything but "not found", which is an answer; a kind that is not served is an error.
     pub async fn get(&self, resource: &Resource, id: &ObjectId, actor: &Actor) -> Result<Option<Value>, Error> {
-        let call = Call {
-            verb: Verb::Get,
-            path: resource.object(&id.namespace, &id.name),
-            accept: JSON,
-            body: None,
-            actor,
-        };
+        let call =
+            Call { verb: Verb::Get, path: resource.object(&id.namespace, &id.name), accept: JSON, body: None, actor };
         match self.client.send(&call).await {
             Ok(reply) => Ok(Some(reply.value)),
             Err(Error::Refused(refusal)) if refusal.code == 404 && !refusal.is_kind_missing() => Ok(None),
@@ -60,7 +55,13 @@ impl Cluster {
     ///
     /// # Errors
     /// 409 with reason `AlreadyExists` when the object is there; everything else the server says.
-    pub async fn dry_run_create(&self, resource: &Resource, object: &Object, manager: &str, actor: &Actor) -> Result<Applied, Error> {
+    pub async fn dry_run_create(
+        &self,
+        resource: &Resource,
+        object: &Object,
+        manager: &str,
+        actor: &Actor,
+    ) -> Result<Applied, Error> {
         let path = resource.collection(object.namespace());
         let path = format!("{path}?dryRun=All&fieldValidation=Strict&fieldManager={}", encode(manager));
         let call = Call { verb: Verb::Create, path, accept: JSON, body: Some(object.value()), actor };
@@ -71,15 +72,37 @@ impl Cluster {
     ///
     /// # Errors
     /// Conflicts when not forced; everything else the server says.
-    pub async fn dry_run_apply(&self, resource: &Resource, object: &Object, manager: &str, force: Force, actor: &Actor) -> Result<Applied, Error> {
-        self.send_apply(resource, object, &format!("{}&dryRun=All&fieldValidation=Strict", query(manager, force)), JSON, actor).await
+    pub async fn dry_run_apply(
+        &self,
+        resource: &Resource,
+        object: &Object,
+        manager: &str,
+        force: Force,
+        actor: &Actor,
+    ) -> Result<Applied, Error> {
+        self.send_apply(
+            resource,
+            object,
+            &format!("{}&dryRun=All&fieldValidation=Strict", query(manager, force)),
+            JSON,
+            actor,
+        )
+        .await
     }
 
     /// Applies an object.
     ///
     /// # Errors
     /// Conflicts when not forced; everything else the server says.
-    pub async fn apply(&self, resource: &Resource, object: &Object, manager: &str, force: Force, answer: Answer, actor: &Actor) -> Result<Applied, Error> {
+    pub async fn apply(
+        &self,
+        resource: &Resource,
+        object: &Object,
+        manager: &str,
+        force: Force,
+        answer: Answer,
+        actor: &Actor,
+    ) -> Result<Applied, Error> {
         let accept = match answer {
             Answer::Object => JSON,
             Answer::Metadata => METADATA,
@@ -87,7 +110,14 @@ impl Cluster {
         self.send_apply(resource, object, &query(manager, force), accept, actor).await
     }
 
-    async fn send_apply(&self, resource: &Resource, object: &Object, query: &str, accept: &str, actor: &Actor) -> Result<Applied, Error> {
+    async fn send_apply(
+        &self,
+        resource: &Resource,
+        object: &Object,
+        query: &str,
+        accept: &str,
+        actor: &Actor,
+    ) -> Result<Applied, Error> {
         let path = format!("{}?{query}", resource.object(object.namespace(), object.name()));
         let call = Call { verb: Verb::Apply, path, accept, body: Some(object.value()), actor };
         self.client.send(&call).await.map(Applied::from)
@@ -99,7 +129,14 @@ impl Cluster {
     ///
     /// # Errors
     /// A precondition that does not hold is a 409; an object that is not there counts as gone.
-    pub async fn delete(&self, resource: &Resource, id: &ObjectId, uid: &str, resource_version: Option<&str>, actor: &Actor) -> Result<bool, Error> {
+    pub async fn delete(
+        &self,
+        resource: &Resource,
+        id: &ObjectId,
+        uid: &str,
+        resource_version: Option<&str>,
+        actor: &Actor,
+    ) -> Result<bool, Error> {
         let mut preconditions = json!({"uid": uid});
         if let Some(version) = resource_version {
             preconditions["resourceVersion"] = json!(version);
@@ -126,7 +163,13 @@ impl Cluster {
     ///
     /// # Errors
     /// 409 when the object was written since `live` was read.
-    pub async fn take_over_entries(&self, resource: &Resource, live: &Value, manager: &str, actor: &Actor) -> Result<Option<Value>, Error> {
+    pub async fn take_over_entries(
+        &self,
+        resource: &Resource,
+        live: &Value,
+        manager: &str,
+        actor: &Actor,
+    ) -> Result<Option<Value>, Error> {
         let Some(entries) = live.pointer("/metadata/managedFields").and_then(Value::as_array) else { return Ok(None) };
         let mut kept = Vec::with_capacity(entries.len());
         let mut changed = false;
@@ -159,7 +202,13 @@ impl Cluster {
         let text = |pointer: &str| live.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let path = resource.object(text("/metadata/namespace"), text("/metadata/name"));
         let body = Value::Array(patch);
-        let call = Call { verb: Verb::Patch, path: format!("{path}?fieldManager={}", encode(manager)), accept: JSON, body: Some(&body), actor };
+        let call = Call {
+            verb: Verb::Patch,
+            path: format!("{path}?fieldManager={}", encode(manager)),
+            accept: JSON,
+            body: Some(&body),
+            actor,
+        };
         self.client.send(&call).await.map(|reply| Some(reply.value))
     }
 
@@ -224,9 +273,13 @@ pub fn explain(refusal: &Refusal, id: &ObjectId) -> crate::diff::change::Failure
     let mut hint = String::new();
     if id.kind == "Secret" && id.group.is_empty() && matches!(refusal.code, 400 | 422 | 500) {
         // Messages of the server may quote values.
-        let named: Vec<&str> = refusal.causes.iter().map(|cause| cause.field.as_str()).filter(|field| !field.is_empty()).collect();
+        let named: Vec<&str> =
+            refusal.causes.iter().map(|cause| cause.field.as_str()).filter(|field| !field.is_empty()).collect();
         message = if named.is_empty() {
-            format!("the server refuses the Secret (HTTP {}); its message is withheld because it may quote values", refusal.code)
+            format!(
+                "the server refuses the Secret (HTTP {}); its message is withheld because it may quote values",
+                refusal.code
+            )
         } else {
             format!("the server refuses these fields of the Secret: {}", named.join(", "))
         };

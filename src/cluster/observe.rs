@@ -116,7 +116,9 @@ impl Look<'_> {
         }
         let gvk = self.item.object.gvk();
         let Some(resource) = self.cluster.resource(&gvk).await else { return self.not_served(&gvk) };
-        if self.item.policy.drift == Drift::Ignore && entry.is_some_and(|entry| entry.desired == desired(self.item, self.unit)) {
+        if self.item.policy.drift == Drift::Ignore
+            && entry.is_some_and(|entry| entry.desired == desired(self.item, self.unit))
+        {
             return match self.cluster.get(&resource, &self.id, self.actor).await {
                 Ok(Some(_)) => Observation::Untouched,
                 Ok(None) => self.first_contact(&resource, handed_over).await,
@@ -138,7 +140,11 @@ impl Look<'_> {
             hint: match self.cluster.discovery().scope(gvk) {
                 crate::render::Scope::NotServed(nearest) if !nearest.is_empty() => format!(
                     "the server has {}",
-                    nearest.iter().map(|near| format!("{} {}", near.api_version(), near.kind)).collect::<Vec<_>>().join(", ")
+                    nearest
+                        .iter()
+                        .map(|near| format!("{} {}", near.api_version(), near.kind))
+                        .collect::<Vec<_>>()
+                        .join(", ")
                 ),
                 _ => "install the definition of the kind first, or correct apiVersion and kind".to_owned(),
             },
@@ -192,7 +198,10 @@ impl Look<'_> {
             Ok(Some(live)) => live,
             // It went between the two requests: the next pass makes it.
             Ok(None) if handed_over => return self.absent(resource, &fresh).await,
-            Ok(None) => return self.failed(&Error::Unreachable { doing: "looking".to_owned(), cause: "it came and went".to_owned() }),
+            Ok(None) => {
+                return self
+                    .failed(&Error::Unreachable { doing: "looking".to_owned(), cause: "it came and went".to_owned() });
+            }
             Err(error) => return self.failed(&error),
         };
         let marked_as = Object::new(live.clone()).ok().and_then(|object| unit_of(&object));
@@ -298,7 +307,8 @@ impl Look<'_> {
             }
             Err(error) => return self.failed_strictly(resource, &payload, error).await,
         };
-        let ownership_lost = essence(&live) == essence(&result) && own_fields(&live, &manager) != own_fields(&result, &manager);
+        let ownership_lost =
+            essence(&live) == essence(&result) && own_fields(&live, &manager) != own_fields(&result, &manager);
         Observation::Present(Box::new(Present { live, result, taken, left, adopt: false, ownership_lost }))
     }
 
@@ -307,7 +317,8 @@ impl Look<'_> {
         if error.refusal().is_some_and(|refusal| refusal.code == 500 && refusal.reason.is_empty()) {
             let mut fresh = payload.clone();
             set_uid(&mut fresh, "");
-            if let Err(Error::Refused(strict)) = self.cluster.dry_run_create(resource, &fresh, &manager(self.unit), self.actor).await
+            if let Err(Error::Refused(strict)) =
+                self.cluster.dry_run_create(resource, &fresh, &manager(self.unit), self.actor).await
                 && strict.code == 400
             {
                 return self.refused(&strict);

@@ -21,8 +21,8 @@ use tracing::{debug, warn};
 
 use super::client::{Actor, Call, METADATA, Verb};
 use super::{Cluster, Error};
-use crate::diff::marks::{self, UNIT_LABEL};
 use crate::diff::Seen;
+use crate::diff::marks::{self, UNIT_LABEL};
 use crate::health::{self, Health};
 use crate::object::{Gvk, Object, ObjectId};
 use crate::unit::UnitName;
@@ -349,7 +349,13 @@ pub async fn follow(cluster: &Cluster, gvk: &Gvk, selection: &Selection, mut tel
     }
 }
 
-async fn watch_once(cluster: &Cluster, gvk: &Gvk, selection: &Selection, place: Option<&str>, tell: &mut (impl FnMut(Signal) + Send)) -> Result<End, Error> {
+async fn watch_once(
+    cluster: &Cluster,
+    gvk: &Gvk,
+    selection: &Selection,
+    place: Option<&str>,
+    tell: &mut (impl FnMut(Signal) + Send),
+) -> Result<End, Error> {
     let Some(resource) = cluster.resource(gvk).await else {
         return Ok(End::Lost("the kind is not served".to_owned()));
     };

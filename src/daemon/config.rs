@@ -93,8 +93,9 @@ pub struct Source {
 /// # Errors
 /// Not YAML, an unknown field (the nearest known one is named), a value of the wrong type; each with its line.
 pub fn read(text: &str, file: &str) -> Result<Config, Error> {
-    let value = crate::yaml::read(text.as_bytes(), &crate::yaml::Options::manifests())
-        .map_err(|error| Error::new(format!("{file}:{}:{}: {}", error.position.line, error.position.column, error.message)))?;
+    let value = crate::yaml::read(text.as_bytes(), &crate::yaml::Options::manifests()).map_err(|error| {
+        Error::new(format!("{file}:{}:{}: {}", error.position.line, error.position.column, error.message))
+    })?;
     let mut unknown = Vec::new();
     let config: Config = serde_ignored::deserialize(value, |path| unknown.push(path.to_string()))
         .map_err(|error| Error::new(format!("{file}: {error}")).hint("see `bowline config --example`"))?;
@@ -107,8 +108,26 @@ pub fn read(text: &str, file: &str) -> Result<Config, Error> {
 }
 
 const SOURCE_FIELDS: [&str; 21] = [
-    "name", "url", "branch", "tag", "semver", "commit", "path", "poll", "schedule", "timeZone", "depth", "username",
-    "passwordFile", "passwordEnv", "sshKeyFile", "knownHostsFile", "caFile", "proxy", "allowHttp", "webhookSecretFile",
+    "name",
+    "url",
+    "branch",
+    "tag",
+    "semver",
+    "commit",
+    "path",
+    "poll",
+    "schedule",
+    "timeZone",
+    "depth",
+    "username",
+    "passwordFile",
+    "passwordEnv",
+    "sshKeyFile",
+    "knownHostsFile",
+    "caFile",
+    "proxy",
+    "allowHttp",
+    "webhookSecretFile",
     "serviceAccount",
 ];
 const FIELDS: [&str; 6] = ["sources", "namespace", "listen", "history", "concurrency", "cache"];
@@ -122,7 +141,8 @@ fn unknown_field(path: &str, text: &str, file: &str) -> String {
         .map_or_else(|| file.to_owned(), |position| format!("{file}:{}:{}", position.line, position.column));
     let field = path.rsplit('.').next().unwrap_or(path);
     let known: &[&str] = if path.contains('.') { &SOURCE_FIELDS } else { &FIELDS };
-    let nearest = known.iter().min_by_key(|known| strsim::damerau_levenshtein(known, field)).copied().unwrap_or_default();
+    let nearest =
+        known.iter().min_by_key(|known| strsim::damerau_levenshtein(known, field)).copied().unwrap_or_default();
     format!("{place}: unknown field {field}, did you mean {nearest}?")
 }
 

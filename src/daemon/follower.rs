@@ -89,7 +89,14 @@ struct Failure {
 
 impl Follower {
     /// A follower that has not seen anything yet, and the way to tell it things.
-    pub fn new(name: &str, world: World, live: Arc<Live>, teller: Arc<Teller>, slots: Arc<Semaphore>, share: usize) -> (Self, mpsc::UnboundedSender<Message>) {
+    pub fn new(
+        name: &str,
+        world: World,
+        live: Arc<Live>,
+        teller: Arc<Teller>,
+        slots: Arc<Semaphore>,
+        share: usize,
+    ) -> (Self, mpsc::UnboundedSender<Message>) {
         let (outbox, inbox) = mpsc::unbounded_channel();
         let follower = Follower {
             name: name.to_owned(),
@@ -179,9 +186,19 @@ impl Follower {
     async fn fetched(&mut self, checkout: Checkout, history: &History, trigger: Trigger) {
         self.fetch.good();
         let commit = &checkout.commit;
-        info!(source = self.name, commit = commit.short_id(), subject = commit.subject(), trigger = trigger.word(), "new commit");
+        info!(
+            source = self.name,
+            commit = commit.short_id(),
+            subject = commit.subject(),
+            trigger = trigger.word(),
+            "new commit"
+        );
         if !history.descendant && history.previous.is_some() {
-            warn!(source = self.name, commit = commit.short_id(), "the new commit does not descend from the last one: history was rewritten");
+            warn!(
+                source = self.name,
+                commit = commit.short_id(),
+                "the new commit does not descend from the last one: history was rewritten"
+            );
             self.fetch.note = Some("not a descendant of the last commit: history was rewritten".to_owned());
         } else {
             self.fetch.note = None;
@@ -201,7 +218,9 @@ impl Follower {
                 self.failures.clear();
                 self.render(trigger).await;
             }
-            Err(panic) => error!(source = self.name, %panic, "reading the commit panicked; the last good commit stays wanted"),
+            Err(panic) => {
+                error!(source = self.name, %panic, "reading the commit panicked; the last good commit stays wanted")
+            }
         }
     }
 
@@ -212,7 +231,8 @@ impl Follower {
         }
         match self.world.records.load(&self.name).await {
             Ok(loaded) => {
-                self.revisions = loaded.revisions.into_iter().map(|(name, revision)| (name, Arc::new(revision))).collect();
+                self.revisions =
+                    loaded.revisions.into_iter().map(|(name, revision)| (name, Arc::new(revision))).collect();
                 self.damaged = loaded.damaged.iter().map(ToString::to_string).collect();
                 for damaged in &self.damaged {
                     error!(source = self.name, damaged, "a record cannot be read; its unit is not known");
@@ -255,7 +275,11 @@ impl Follower {
             self.world.store.watch(gvk);
         }
         if first && !self.revisions.is_empty() {
-            let had = self.revisions.values().flat_map(|revision| revision.entries.iter().map(crate::diff::Entry::gvk)).collect();
+            let had = self
+                .revisions
+                .values()
+                .flat_map(|revision| revision.entries.iter().map(crate::diff::Entry::gvk))
+                .collect();
             self.world.store.synced(&had, SYNC_WITHIN).await;
         }
         self.enqueue(&prepared, if first { Trigger::Start } else { trigger });
@@ -266,9 +290,15 @@ impl Follower {
     fn enqueue(&mut self, prepared: &Arc<Prepared>, trigger: Trigger) {
         let before = self.prepared.clone();
         for (name, unit) in &prepared.units {
-            let same = before.as_ref().and_then(|before| before.units.get(name)).is_some_and(|known| Arc::ptr_eq(known, unit));
+            let same =
+                before.as_ref().and_then(|before| before.units.get(name)).is_some_and(|known| Arc::ptr_eq(known, unit));
             let context_same = before.as_ref().is_some_and(|before| {
-                let key = |prepared: &Prepared| prepared.plan.contexts.get(name).map(|context| (context.keep_all.clone(), context.moved_from.clone(), context.moved_to.clone()));
+                let key =
+                    |prepared: &Prepared| {
+                        prepared.plan.contexts.get(name).map(|context| {
+                            (context.keep_all.clone(), context.moved_from.clone(), context.moved_to.clone())
+                        })
+                    };
                 key(before) == key(prepared)
             });
             if same && context_same && !self.retries_now(name) {
@@ -292,7 +322,8 @@ impl Follower {
 
     /// A unit that failed before is tried again when the facts changed.
     fn retries_now(&self, name: &UnitName) -> bool {
-        self.failures.contains_key(name) || self.revisions.get(name).is_none_or(|revision| revision.status != record::Status::Applied)
+        self.failures.contains_key(name)
+            || self.revisions.get(name).is_none_or(|revision| revision.status != record::Status::Applied)
     }
 
     fn moved(&mut self, events: &[Event]) {
@@ -329,18 +360,25 @@ impl Follower {
         }
         let cluster = UnitName::cluster(&self.name);
         if *name != cluster && busy(&cluster) {
-            let needs = unit.items.iter().map(|item| item.object.gvk()).find(|gvk| coming.kinds.contains(&(gvk.group.clone(), gvk.kind.clone())));
+            let needs = unit
+                .items
+                .iter()
+                .map(|item| item.object.gvk())
+                .find(|gvk| coming.kinds.contains(&(gvk.group.clone(), gvk.kind.clone())));
             if let Some(gvk) = needs {
                 return Some(format!("waits for the definition of {}", gvk.kind));
             }
         }
         if let Some(context) = prepared.plan.contexts.get(name)
-            && let Some(target) = context.moved_to.values().find(|target| busy(target) && *target != name && !(self.moves_to(prepared, target, name) && name < *target))
+            && let Some(target) = context.moved_to.values().find(|target| {
+                busy(target) && *target != name && !(self.moves_to(prepared, target, name) && name < *target)
+            })
         {
             return Some(format!("waits for {target}, which takes objects over"));
         }
         let unmet = unit.depends_on.iter().find(|other| {
-            busy(other) || self.units.get(*other).is_none_or(|status| !status.ready) && prepared.units.contains_key(*other)
+            busy(other)
+                || self.units.get(*other).is_none_or(|status| !status.ready) && prepared.units.contains_key(*other)
         });
         unmet.map(|other| format!("waits for {other}"))
     }
@@ -358,7 +396,8 @@ impl Follower {
     /// Starts pending units, as many as the source's share allows.
     fn dispatch(&mut self) {
         let Some(prepared) = self.prepared.clone() else { return };
-        let names: Vec<(UnitName, Trigger)> = self.pending.iter().map(|(name, trigger)| (name.clone(), *trigger)).collect();
+        let names: Vec<(UnitName, Trigger)> =
+            self.pending.iter().map(|(name, trigger)| (name.clone(), *trigger)).collect();
         for (name, trigger) in names {
             if self.running.len() >= self.share {
                 break;
@@ -419,7 +458,11 @@ impl Follower {
             Some(revision) => drop(self.revisions.insert(name.clone(), revision.clone())),
             None => drop(self.revisions.remove(name)),
         }
-        let problems = self.prepared.as_ref().and_then(|prepared| prepared.units.get(name)).map_or(&[] as &[_], |unit| &unit.problems);
+        let problems = self
+            .prepared
+            .as_ref()
+            .and_then(|prepared| prepared.units.get(name))
+            .map_or(&[] as &[_], |unit| &unit.problems);
         let status = UnitStatus::of(done, problems);
         let told = self.units.get(name).is_some_and(|known| known.says_the_same(&status));
         self.teller.unit(name, done, told);
@@ -444,12 +487,17 @@ impl Follower {
 
     fn log(&self, name: &UnitName, done: &Done) {
         if done.wrote {
-            let count = crate::diff::Changes { unit: name.clone(), changes: done.outcome.changes.clone(), keep_all: None }.count();
-            let words: Vec<String> = count.iter().map(|(action, number)| format!("{number} {}", action.word())).collect();
+            let count =
+                crate::diff::Changes { unit: name.clone(), changes: done.outcome.changes.clone(), keep_all: None }
+                    .count();
+            let words: Vec<String> =
+                count.iter().map(|(action, number)| format!("{number} {}", action.word())).collect();
             let revision = done.revision.as_ref().map_or(0, |revision| revision.number);
             info!(unit = %name, revision, changes = words.join(", "), ok = done.succeeded(), "reconciled");
         }
-        for change in done.outcome.changes.iter().filter(|change| matches!(change.action, Action::Failed | Action::Conflict)) {
+        for change in
+            done.outcome.changes.iter().filter(|change| matches!(change.action, Action::Failed | Action::Conflict))
+        {
             let origin = change.origin.as_ref().map(ToString::to_string).unwrap_or_default();
             warn!(unit = %name, object = %change.id, origin, hint = change.hint, "{}: {}", change.action.word(), change.message);
         }
@@ -473,7 +521,10 @@ impl Follower {
     }
 
     fn next_retry(&self) -> Instant {
-        let waiting = self.failures.iter().filter(|(name, _)| !self.pending.contains_key(*name) && !self.running.contains_key(*name));
+        let waiting = self
+            .failures
+            .iter()
+            .filter(|(name, _)| !self.pending.contains_key(*name) && !self.running.contains_key(*name));
         let far = Instant::now() + Duration::from_secs(3600);
         waiting.map(|(_, failure)| failure.next).min().unwrap_or(far)
     }
@@ -503,15 +554,24 @@ impl Follower {
             return;
         }
         let (desired, prepared) = (self.desired.as_deref(), self.prepared.as_deref());
-        let mut status =
-            Status::of(&self.name, self.checkout.as_ref(), &self.fetch, &self.rendered, desired, prepared, &self.units, &self.damaged);
+        let mut status = Status::of(
+            &self.name,
+            self.checkout.as_ref(),
+            &self.fetch,
+            &self.rendered,
+            desired,
+            prepared,
+            &self.units,
+            &self.damaged,
+        );
         status.orphans = self.orphans();
         self.teller.source(&status).await;
     }
 
     /// Objects that Git no longer wants and that were left in the cluster.
     fn orphans(&self) -> Vec<String> {
-        let entries = self.revisions.iter().flat_map(|(name, revision)| revision.entries.iter().map(move |entry| (name, entry)));
+        let entries =
+            self.revisions.iter().flat_map(|(name, revision)| revision.entries.iter().map(move |entry| (name, entry)));
         let orphaned = entries.filter(|(_, entry)| entry.state == crate::diff::State::Orphaned);
         orphaned.map(|(name, entry)| format!("{name} {}", entry.id)).collect()
     }

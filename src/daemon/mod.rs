@@ -11,8 +11,8 @@ pub mod config;
 pub mod fetcher;
 pub mod follower;
 pub mod status;
-pub mod tell;
 pub mod telemetry;
+pub mod tell;
 pub mod triggers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::api::router::{Shared, router};
+use crate::api::webhook::{self, Hooks};
 use crate::cluster::Cluster;
 use crate::cluster::facts::Live;
 use crate::cluster::watch::{Event, Selection, Signal, Store, follow};
@@ -50,11 +51,11 @@ pub struct Followed {
     pub fetcher: Fetcher,
 }
 
-/// Answers probes and metrics on the configured address until `stop`; without an address nothing is served.
+/// Answers probes, metrics and webhooks on the configured address until `stop`; without an address nothing is served.
 ///
 /// # Errors
 /// The address cannot be bound.
-pub async fn serve(listen: &str, shared: Shared, stop: CancellationToken) -> Result<(), Error> {
+pub async fn serve(listen: &str, shared: Shared, hooks: Hooks, stop: CancellationToken) -> Result<(), Error> {
     if listen.is_empty() {
         return Ok(());
     }
@@ -62,7 +63,9 @@ pub async fn serve(listen: &str, shared: Shared, stop: CancellationToken) -> Res
         .await
         .map_err(|error| Error::new(format!("cannot listen on {listen}")).because(error))?;
     tokio::spawn(async move {
-        let served = axum::serve(listener, router(shared)).with_graceful_shutdown(stop.cancelled_owned()).await;
+        let served = axum::serve(listener, router(shared).merge(webhook::router(hooks)))
+            .with_graceful_shutdown(stop.cancelled_owned())
+            .await;
         if let Err(error) = served {
             warn!(%error, "the server of probes and metrics ended");
         }
@@ -74,7 +77,13 @@ pub async fn serve(listen: &str, shared: Shared, stop: CancellationToken) -> Res
 ///
 /// # Errors
 /// The cluster's own namespace cannot be prepared. All later trouble is waited out and reported.
-pub async fn run(cluster: Cluster, config: &Config, sources: Vec<Followed>, shared: Shared, stop: CancellationToken) -> Result<(), Error> {
+pub async fn run(
+    cluster: Cluster,
+    config: &Config,
+    sources: Vec<Followed>,
+    shared: Shared,
+    stop: CancellationToken,
+) -> Result<(), Error> {
     let records = record::Store::new(cluster.clone(), &config.namespace, config.history);
     records.prepare().await.map_err(|error| Error::new("bowline's own namespace cannot be prepared").because(error))?;
     let (store, events) = Store::new(cluster.clone());
@@ -89,7 +98,8 @@ pub async fn run(cluster: Cluster, config: &Config, sources: Vec<Followed>, shar
     let mut tasks = tokio::task::JoinSet::new();
     let mut inboxes = BTreeMap::new();
     for source in sources {
-        let (follower, inbox) = Follower::new(&source.name, world.clone(), live.clone(), teller.clone(), slots.clone(), share);
+        let (follower, inbox) =
+            Follower::new(&source.name, world.clone(), live.clone(), teller.clone(), slots.clone(), share);
         tasks.spawn(follower.run(stop.clone()));
         tasks.spawn(source.fetcher.run(inbox.clone(), stop.clone()));
         inboxes.insert(source.name, inbox);
@@ -102,7 +112,8 @@ pub async fn run(cluster: Cluster, config: &Config, sources: Vec<Followed>, shar
     info!(sources = config.sources.len(), "following");
     stop.cancelled().await;
     info!("stopping: what is being written is finished first");
-    let finished = tokio::time::timeout(Duration::from_secs(25), async { while tasks.join_next().await.is_some() {} }).await;
+    let finished =
+        tokio::time::timeout(Duration::from_secs(25), async { while tasks.join_next().await.is_some() {} }).await;
     if finished.is_err() {
         warn!("some units were still waiting for the cluster; the next start goes on from their records");
     }
@@ -110,7 +121,11 @@ pub async fn run(cluster: Cluster, config: &Config, sources: Vec<Followed>, shar
 }
 
 /// Hands events of our objects to the follower of their source, those of a short time together.
-async fn pass_events(mut events: mpsc::UnboundedReceiver<Event>, inboxes: Arc<BTreeMap<String, mpsc::UnboundedSender<Message>>>, stop: CancellationToken) {
+async fn pass_events(
+    mut events: mpsc::UnboundedReceiver<Event>,
+    inboxes: Arc<BTreeMap<String, mpsc::UnboundedSender<Message>>>,
+    stop: CancellationToken,
+) {
     let mut batch = Vec::new();
     loop {
         tokio::select! {
@@ -136,7 +151,11 @@ async fn pass_events(mut events: mpsc::UnboundedReceiver<Event>, inboxes: Arc<BT
     }
 }
 
-async fn pass_facts(live: Arc<Live>, inboxes: Arc<BTreeMap<String, mpsc::UnboundedSender<Message>>>, stop: CancellationToken) {
+async fn pass_facts(
+    live: Arc<Live>,
+    inboxes: Arc<BTreeMap<String, mpsc::UnboundedSender<Message>>>,
+    stop: CancellationToken,
+) {
     let mut moved = live.moved();
     loop {
         tokio::select! {
@@ -196,13 +215,21 @@ async fn pass_definitions(cluster: Cluster, live: Arc<Live>, stop: CancellationT
     }
 }
 
-async fn pass_approvals(cluster: Cluster, namespace: String, inboxes: Arc<BTreeMap<String, mpsc::UnboundedSender<Message>>>, stop: CancellationToken) {
+async fn pass_approvals(
+    cluster: Cluster,
+    namespace: String,
+    inboxes: Arc<BTreeMap<String, mpsc::UnboundedSender<Message>>>,
+    stop: CancellationToken,
+) {
     let selection = Selection { fields: format!("metadata.name={APPROVALS}"), namespace, ..Selection::all(false) };
     let gvk = Gvk::new("v1", "ConfigMap");
     let following = follow(&cluster, &gvk, &selection, |signal| {
         let Signal::Put(object) = signal else { return };
-        let approved: BTreeSet<String> =
-            object.get("data").and_then(Value::as_object).map(|data| data.keys().cloned().collect()).unwrap_or_default();
+        let approved: BTreeSet<String> = object
+            .get("data")
+            .and_then(Value::as_object)
+            .map(|data| data.keys().cloned().collect())
+            .unwrap_or_default();
         for inbox in inboxes.values() {
             let _ = inbox.send(Message::Approved(approved.clone()));
         }

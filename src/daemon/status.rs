@@ -127,8 +127,14 @@ impl UnitStatus {
                 messages.push(format!("{} {}{message}{hint}", change.id, change.action.word()));
             }
         }
-        messages.extend(done.not_ready.iter().map(|object| format!("{} {}: {}", object.id, object.health, object.message)));
-        UnitStatus { ready: done.succeeded() && problems.is_empty(), waits: String::new(), messages, not_ready: done.not_ready.clone() }
+        messages
+            .extend(done.not_ready.iter().map(|object| format!("{} {}: {}", object.id, object.health, object.message)));
+        UnitStatus {
+            ready: done.succeeded() && problems.is_empty(),
+            waits: String::new(),
+            messages,
+            not_ready: done.not_ready.clone(),
+        }
     }
 
     /// The unit failed before it could tell more.

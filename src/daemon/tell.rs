@@ -61,18 +61,28 @@ impl Teller {
 
     fn summary(&self, unit: &UnitName, done: &Done, told: bool) -> Option<(Subject, Weight, &'static str, String)> {
         let subject = Subject::namespace_of(unit, &self.namespace);
-        let commit = done.revision.as_ref().map(|revision| format!("{} {}", revision.commit.short(), revision.commit.subject())).unwrap_or_default();
+        let commit = done
+            .revision
+            .as_ref()
+            .map(|revision| format!("{} {}", revision.commit.short(), revision.commit.subject()))
+            .unwrap_or_default();
         if done.succeeded() {
             let count = Changes { unit: unit.clone(), changes: done.outcome.changes.clone(), keep_all: None }.count();
-            let words: Vec<String> = count.iter().map(|(action, number)| format!("{number} {}", action.word())).collect();
-            return done.is_new.then(|| (subject, Weight::Normal, "Applied", format!("{unit} at {commit}: {}", words.join(", "))));
+            let words: Vec<String> =
+                count.iter().map(|(action, number)| format!("{number} {}", action.word())).collect();
+            return done
+                .is_new
+                .then(|| (subject, Weight::Normal, "Applied", format!("{unit} at {commit}: {}", words.join(", "))));
         }
         if told {
             return None;
         }
-        let failed = done.outcome.changes.iter().filter(|change| matches!(change.action, Action::Failed | Action::Conflict));
+        let failed =
+            done.outcome.changes.iter().filter(|change| matches!(change.action, Action::Failed | Action::Conflict));
         let mut lines: Vec<String> = failed.map(|change| format!("{}: {}", change.id, change.message)).collect();
-        lines.extend(done.not_ready.iter().map(|object| format!("{} is {}: {}", object.id, object.health, object.message)));
+        lines.extend(
+            done.not_ready.iter().map(|object| format!("{} is {}: {}", object.id, object.health, object.message)),
+        );
         Some((subject, Weight::Warning, "Failed", format!("{unit} at {commit}: {}", lines.join("; "))))
     }
 
@@ -89,11 +99,18 @@ impl Teller {
                 .fields
                 .iter()
                 .take(5)
-                .map(|field| format!("{} {} -> {}", field.path, short(field.before.as_ref()), short(field.after.as_ref())))
+                .map(|field| {
+                    format!("{} {} -> {}", field.path, short(field.before.as_ref()), short(field.after.as_ref()))
+                })
                 .collect();
             let done = if change.action == Action::Drifted { "left as it is" } else { "put back" };
-            let message = if fields.is_empty() { format!("{}; {done}", change.message) } else { format!("{}: {}; {done}", change.message, fields.join(", ")) };
-            let subject = Subject { id: change.id.clone(), api_version: change.api_version.clone(), uid: String::new() };
+            let message = if fields.is_empty() {
+                format!("{}; {done}", change.message)
+            } else {
+                format!("{}: {}; {done}", change.message, fields.join(", "))
+            };
+            let subject =
+                Subject { id: change.id.clone(), api_version: change.api_version.clone(), uid: String::new() };
             stories.push((subject, Weight::Warning, "Drift", message));
         }
         stories
@@ -120,7 +137,9 @@ impl Teller {
                     published.insert(status.source.clone(), status.clone());
                 }
             }
-            Err(error) if error.refusal().is_some_and(|refusal| refusal.code == 404) => debug!(%error, "no place for the status yet"),
+            Err(error) if error.refusal().is_some_and(|refusal| refusal.code == 404) => {
+                debug!(%error, "no place for the status yet")
+            }
             Err(error) => warn!(source = status.source, %error, "the status could not be written"),
         }
     }

@@ -1,11 +1,9 @@
 //! Calls for fetches: by the clock, and when a local repository or folder changes.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use notify_debouncer_full::notify::{EventKind, RecursiveMode};
-use notify_debouncer_full::{DebounceEventResult, new_debouncer};
+use chrono::Utc;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -13,35 +11,45 @@ use tracing::warn;
 use super::config::{self, Config};
 use crate::error::Error;
 use crate::reconcile::Trigger;
+use crate::source::{self, Schedule, Timer, until_poll};
 
 /// Time between polls when the configuration says nothing.
 const POLL: &str = "30s";
-/// Changes of a local repository within this time are one.
-const SETTLE: Duration = Duration::from_millis(100);
+/// Shortest time between polls.
+const SHORTEST: Duration = Duration::from_millis(100);
 
-/// Starts the triggers of every source; they end with `stop`.
+/// Starts the clock of every source; it ends with `stop`.
 ///
 /// # Errors
 /// A length of time or a schedule that cannot be read.
-pub fn start(config: &Config, kicks: &BTreeMap<String, UnboundedSender<Trigger>>, stop: &CancellationToken) -> Result<(), Error> {
+pub fn start(
+    config: &Config,
+    kicks: &BTreeMap<String, UnboundedSender<Trigger>>,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
     for source in &config.sources {
         let Some(kick) = kicks.get(&source.name) else { continue };
-        let every = config::duration(source.poll.as_deref().unwrap_or(POLL))?;
-        tokio::spawn(poll(every.max(Duration::from_millis(100)), kick.clone(), stop.clone()));
-        if let Some(folder) = local(&source.url) {
-            watch(&source.name, folder, kick.clone(), stop.clone());
+        match &source.schedule {
+            Some(text) => {
+                let zone = source.time_zone.as_deref().unwrap_or("UTC");
+                let schedule = Schedule::parse(text, zone)
+                    .map_err(|error| Error::new(format!("source `{}`", source.name)).because(error))?;
+                tokio::spawn(by_schedule(Timer::new(schedule, Utc::now()), kick.clone(), stop.clone()));
+            }
+            None => {
+                let every = config::duration(source.poll.as_deref().unwrap_or(POLL))?;
+                tokio::spawn(poll(every.max(SHORTEST), kick.clone(), stop.clone()));
+            }
         }
     }
     Ok(())
 }
 
-/// Calls again and again, each time up to a tenth later, so that many daemons do not ask one server together.
 async fn poll(every: Duration, kick: UnboundedSender<Trigger>, stop: CancellationToken) {
     loop {
-        let pause = every.mul_f64(1.0 + rand::random_range(0.0..0.1));
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => {},
+            () = tokio::time::sleep(until_poll(every, rand::random())) => {},
         }
         if kick.send(Trigger::Poll).is_err() {
             return;
@@ -49,32 +57,28 @@ async fn poll(every: Duration, kick: UnboundedSender<Trigger>, stop: Cancellatio
     }
 }
 
-/// The folder of a source that lies on this machine.
-fn local(url: &str) -> Option<PathBuf> {
-    let path = url.strip_prefix("file://").unwrap_or(url);
-    (!path.contains("://") && Path::new(path).is_dir()).then(|| PathBuf::from(path))
+async fn by_schedule(mut timer: Timer, kick: UnboundedSender<Trigger>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(timer.wait(Utc::now())) => {},
+        }
+        if timer.is_due(Utc::now()) && kick.send(Trigger::Cron).is_err() {
+            return;
+        }
+    }
 }
 
-/// Watches a folder. A watch that cannot be had is only slower: the poll stays.
-fn watch(source: &str, folder: PathBuf, kick: UnboundedSender<Trigger>, stop: CancellationToken) {
-    let told = move |result: DebounceEventResult| {
-        let reads_only = |events: &[notify_debouncer_full::DebouncedEvent]| {
-            events.iter().all(|event| matches!(event.kind, EventKind::Access(_)))
-        };
-        if result.is_ok_and(|events| !reads_only(&events)) {
-            // The fetcher has ended: the program stops.
-            let _ = kick.send(Trigger::File);
-        }
-    };
-    let watching = new_debouncer(SETTLE, None, told).and_then(|mut debouncer| {
-        debouncer.watch(&folder, RecursiveMode::Recursive)?;
-        Ok(debouncer)
-    });
-    match watching {
-        Ok(debouncer) => drop(tokio::spawn(async move {
+/// Calls for a fetch whenever a source on this machine changes. A watch that cannot be had is only slower: polls stay.
+pub fn watch(config: &source::Config, kick: UnboundedSender<Trigger>, stop: CancellationToken) {
+    // The fetcher has ended when nobody listens: the program stops.
+    let changed = move || drop(kick.send(Trigger::File));
+    match source::watch(config, changed) {
+        Ok(Some(watch)) => drop(tokio::spawn(async move {
             stop.cancelled().await;
-            drop(debouncer);
+            drop(watch);
         })),
-        Err(error) => warn!(source, %error, "the folder cannot be watched; polls go on"),
+        Ok(None) => {}
+        Err(error) => warn!(source = config.name, %error, "the source cannot be watched; polls go on"),
     }
 }

@@ -303,7 +303,8 @@ pub fn diff(unit: &Unit, last: &[Entry], observed: &Observed, context: &Context)
 
 /// Decides for a wanted object.
 fn decide(change: Change, observation: Option<&Observation>, entry: Option<&Entry>, drift: Drift) -> Change {
-    let unobserved = Observation::Failed(Failure { message: "was not looked at".to_owned(), temporary: true, ..Failure::default() });
+    let unobserved =
+        Observation::Failed(Failure { message: "was not looked at".to_owned(), temporary: true, ..Failure::default() });
     match observation.unwrap_or(&unobserved) {
         Observation::Untouched => change,
         Observation::Absent(result) => created(change, result, entry),

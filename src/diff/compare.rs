@@ -67,7 +67,12 @@ fn walk(path: &mut String, before: Option<&Value>, after: Option<&Value>, change
     }
 }
 
-fn walk_maps(path: &mut String, before: &Map<String, Value>, after: &Map<String, Value>, changes: &mut Vec<FieldChange>) {
+fn walk_maps(
+    path: &mut String,
+    before: &Map<String, Value>,
+    after: &Map<String, Value>,
+    changes: &mut Vec<FieldChange>,
+) {
     let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     for key in keys {
         step(path, &key.replace('~', "~0").replace('/', "~1"), before.get(key), after.get(key), changes);
@@ -94,7 +99,14 @@ mod tests {
         let changes = compare(&before, &after);
         let lines: Vec<String> = changes
             .iter()
-            .map(|change| format!("{} {:?} {:?}", change.path, change.before.as_ref().map(Value::to_string), change.after.as_ref().map(Value::to_string)))
+            .map(|change| {
+                format!(
+                    "{} {:?} {:?}",
+                    change.path,
+                    change.before.as_ref().map(Value::to_string),
+                    change.after.as_ref().map(Value::to_string)
+                )
+            })
             .collect();
         assert_eq!(
             lines,

@@ -118,7 +118,9 @@ impl Seen {
             && self.main == earlier.main;
         let explained = match (&self.status, &earlier.status) {
             (Some(_), None) => true,
-            (Some((now, digest)), Some((before, earlier_digest))) => now > before || (now == before && digest != earlier_digest),
+            (Some((now, digest)), Some((before, earlier_digest))) => {
+                now > before || (now == before && digest != earlier_digest)
+            }
             (None, _) => false,
         };
         if steady && explained { Verdict::StatusMoved } else { Verdict::Look }
@@ -215,7 +217,9 @@ mod tests {
             json!({"manager": "kubectl", "operation": "Update", "time": "2026-01-01T00:00:00Z", "fieldsV1": other}),
         ];
         if let Some(time) = status_time {
-            entries.push(json!({"manager": "kcm", "operation": "Update", "subresource": "status", "time": time, "fieldsV1": {}}));
+            entries.push(
+                json!({"manager": "kcm", "operation": "Update", "subresource": "status", "time": time, "fieldsV1": {}}),
+            );
         }
         json!({"metadata": {"uid": "u", "resourceVersion": rv, "generation": generation, "managedFields": entries}})
     }

@@ -174,7 +174,10 @@ mod tests {
         let mut object = json!({"spec": {"replicas": 1, "containers": [
             {"name": "a.b", "image": "x", "ports": [{"containerPort": 80, "protocol": "TCP", "name": "http"}]}]}});
         assert!(remove_conflicting(&mut object, ".spec.replicas"));
-        assert!(remove_conflicting(&mut object, ".spec.containers[name=\"a.b\"].ports[containerPort=80,protocol=\"TCP\"].name"));
+        assert!(remove_conflicting(
+            &mut object,
+            ".spec.containers[name=\"a.b\"].ports[containerPort=80,protocol=\"TCP\"].name"
+        ));
         assert!(!remove_conflicting(&mut object, ".spec.containers[name=\"c\"].image"));
         assert_eq!(
             object,

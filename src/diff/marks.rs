@@ -67,7 +67,10 @@ mod tests {
     #[test]
     fn a_copied_annotation_names_another_object() {
         let unit = UnitName::namespace("main", "dev");
-        let config = Object::new(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "dev"}})).unwrap();
+        let config = Object::new(
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "dev"}}),
+        )
+        .unwrap();
         let ours = marked(&config, &unit);
         assert_eq!(unit_of(&ours), Some(unit));
         let mut copy = ours.into_value();

@@ -69,7 +69,8 @@ mod tests {
 
     #[test]
     fn equal_values_have_equal_masks_and_changed_ones_say_so() {
-        let secret = |data: Value| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": data});
+        let secret =
+            |data: Value| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": data});
         let mut before = secret(json!({"a": "Y2FuYXJ5", "b": "Y2FuYXJ5"}));
         let mut after = secret(json!({"a": "Y2FuYXJ5", "b": "bmV3", "c": "bmV3"}));
         mask_pair(Some(&mut before), Some(&mut after));

@@ -29,7 +29,12 @@ pub struct Prepared {
 }
 
 /// Plans a commit over all units of a source. `revisions` are their current records.
-pub fn prepare(rendered: &Rendered, revisions: &BTreeMap<UnitName, Arc<Revision>>, commit: &Commit, approved: &BTreeSet<String>) -> Prepared {
+pub fn prepare(
+    rendered: &Rendered,
+    revisions: &BTreeMap<UnitName, Arc<Revision>>,
+    commit: &Commit,
+    approved: &BTreeSet<String>,
+) -> Prepared {
     let last: BTreeMap<UnitName, Last<'_>> = revisions
         .iter()
         .map(|(name, revision)| (name.clone(), Last { entries: &revision.entries, files: &revision.files }))

@@ -166,11 +166,13 @@ pub async fn reconcile<S>(world: &World, task: &Task, slot: S) -> Result<Done, r
 fn actor(unit: &Unit) -> Result<Actor, Failure> {
     match &unit.settings.service_account {
         None => Ok(Actor::Own),
-        Some((namespace, name)) => ServiceAccount::new(namespace, name).map(Actor::ServiceAccount).ok_or_else(|| Failure {
-            message: format!("serviceAccount `{namespace}/{name}` is not a name of a service account"),
-            hint: "give its name, or take the field out".to_owned(),
-            temporary: false,
-        }),
+        Some((namespace, name)) => {
+            ServiceAccount::new(namespace, name).map(Actor::ServiceAccount).ok_or_else(|| Failure {
+                message: format!("serviceAccount `{namespace}/{name}` is not a name of a service account"),
+                hint: "give its name, or take the field out".to_owned(),
+                temporary: false,
+            })
+        }
     }
 }
 
@@ -239,7 +241,8 @@ async fn health(world: &World, task: &Task, outcome: &Outcome) -> Vec<NotReady> 
         .changes
         .iter()
         .filter(|change| {
-            change.origin.is_some() && matches!(change.action, Action::Created | Action::Configured | Action::Unchanged | Action::Moved)
+            change.origin.is_some()
+                && matches!(change.action, Action::Created | Action::Configured | Action::Unchanged | Action::Moved)
         })
         .map(|change| change.id.clone())
         .collect();
@@ -253,7 +256,13 @@ async fn health(world: &World, task: &Task, outcome: &Outcome) -> Vec<NotReady> 
 }
 
 /// Records what has happened, if it differs from what is recorded.
-async fn finish(world: &World, task: &Task, writing: &mut Writing, outcome: &Outcome, not_ready: &[NotReady]) -> Result<(bool, bool), record::Error> {
+async fn finish(
+    world: &World,
+    task: &Task,
+    writing: &mut Writing,
+    outcome: &Outcome,
+    not_ready: &[NotReady],
+) -> Result<(bool, bool), record::Error> {
     let Some(revision) = writing.current.as_mut() else { return Ok((false, false)) };
     let before = revision.clone();
     revision.entries.clone_from(&outcome.entries);
@@ -283,7 +292,9 @@ async fn finish(world: &World, task: &Task, writing: &mut Writing, outcome: &Out
 
 /// Whether two inventories say the same, but for what a write of the status alone moves.
 fn same_inventory(before: &[Entry], after: &[Entry]) -> bool {
-    let key = |entry: &Entry| (entry.state, entry.desired, entry.adopted, entry.seen.as_ref().map(|seen| (seen.uid.clone(), seen.own)));
+    let key = |entry: &Entry| {
+        (entry.state, entry.desired, entry.adopted, entry.seen.as_ref().map(|seen| (seen.uid.clone(), seen.own)))
+    };
     let before: BTreeMap<_, _> = before.iter().map(|entry| (&entry.id, key(entry))).collect();
     let after: BTreeMap<_, _> = after.iter().map(|entry| (&entry.id, key(entry))).collect();
     before == after

@@ -98,7 +98,9 @@ impl Store {
                 let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}});
                 match self.cluster.own(Verb::Create, "/api/v1/namespaces", Some(&body)).await {
                     Err(error) if error.refusal().is_some_and(|refusal| refusal.reason == "AlreadyExists") => Ok(()),
-                    other => other.map(drop).map_err(|source| failed(format!("making namespace {}", self.namespace), source)),
+                    other => {
+                        other.map(drop).map_err(|source| failed(format!("making namespace {}", self.namespace), source))
+                    }
                 }
             }
             other => other.map(drop).map_err(|source| failed(format!("reading namespace {}", self.namespace), source)),
@@ -203,10 +205,11 @@ impl Store {
             {"op": "replace", "path": "/data/record", "value": record},
         ]);
         let path = format!("{}/{}", self.secrets(), revision.place.secret);
-        let written = self.cluster.own(Verb::Patch, &path, Some(&patch)).await.map_err(|source| match source.refusal() {
-            Some(refusal) if refusal.code == 409 => Error::Taken { unit: revision.unit.clone() },
-            _ => failed(format!("recording revision {} of {}", revision.number, revision.unit), source),
-        })?;
+        let written =
+            self.cluster.own(Verb::Patch, &path, Some(&patch)).await.map_err(|source| match source.refusal() {
+                Some(refusal) if refusal.code == 409 => Error::Taken { unit: revision.unit.clone() },
+                _ => failed(format!("recording revision {} of {}", revision.number, revision.unit), source),
+            })?;
         revision.place = place(&written);
         Ok(())
     }
@@ -221,7 +224,9 @@ impl Store {
         match self.cluster.own(Verb::Patch, &path, Some(&patch)).await {
             // The label or the Secret is gone already.
             Err(error) if error.is_not_found() || error.refusal().is_some_and(|refusal| refusal.code == 422) => {}
-            other => drop(other.map_err(|source| failed(format!("closing revision {} of {}", old.number, old.unit), source))?),
+            other => drop(
+                other.map_err(|source| failed(format!("closing revision {} of {}", old.number, old.unit), source))?,
+            ),
         }
         if let Some(number) = (old.number + 1).checked_sub(self.keep).filter(|number| *number > 0) {
             let name = format!("bowline-{}-v{number}", label(&old.unit));

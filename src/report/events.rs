@@ -32,7 +32,12 @@ impl Subject {
     pub fn namespace_of(unit: &UnitName, own: &str) -> Self {
         let name = if unit.namespace.is_empty() { own } else { &unit.namespace };
         Subject {
-            id: ObjectId { group: String::new(), kind: "Namespace".to_owned(), namespace: String::new(), name: name.to_owned() },
+            id: ObjectId {
+                group: String::new(),
+                kind: "Namespace".to_owned(),
+                namespace: String::new(),
+                name: name.to_owned(),
+            },
             api_version: "v1".to_owned(),
             uid: String::new(),
         }
@@ -40,7 +45,15 @@ impl Subject {
 }
 
 /// Sends one event; a cluster that does not take it is not a reason to fail.
-pub async fn send(cluster: &Cluster, own: &str, unit: &UnitName, subject: &Subject, weight: Weight, reason: &str, message: &str) {
+pub async fn send(
+    cluster: &Cluster,
+    own: &str,
+    unit: &UnitName,
+    subject: &Subject,
+    weight: Weight,
+    reason: &str,
+    message: &str,
+) {
     let namespace = match (subject.id.namespace.as_str(), unit.namespace.as_str()) {
         ("", "") => own,
         ("", namespace) | (namespace, _) => namespace,

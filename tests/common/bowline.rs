@@ -154,18 +154,22 @@ impl Story {
     /// Waits until an object exists.
     #[track_caller]
     pub(crate) fn wait_there(&self, resource: &str, namespace: &str, name: &str) -> Value {
-        self.eventually(&format!("{resource} {namespace}/{name} exists"), || match self.cluster.get(resource, namespace, name) {
-            Some(object) => Ok(object),
-            None => bail!("it does not"),
+        self.eventually(&format!("{resource} {namespace}/{name} exists"), || {
+            match self.cluster.get(resource, namespace, name) {
+                Some(object) => Ok(object),
+                None => bail!("it does not"),
+            }
         })
     }
 
     /// Waits until an object is gone.
     #[track_caller]
     pub(crate) fn wait_gone(&self, resource: &str, namespace: &str, name: &str) {
-        self.eventually(&format!("{resource} {namespace}/{name} is gone"), || match self.cluster.get(resource, namespace, name) {
-            None => Ok(()),
-            Some(_) => bail!("it is there"),
+        self.eventually(&format!("{resource} {namespace}/{name} is gone"), || {
+            match self.cluster.get(resource, namespace, name) {
+                None => Ok(()),
+                Some(_) => bail!("it is there"),
+            }
         });
     }
 
@@ -195,7 +199,8 @@ impl Story {
     /// shared server's other tests are left out by the name of the source or namespace.
     pub(crate) fn deletes_since(&self, mark: Mark, namespace: &str) -> Vec<String> {
         let events = self.cluster.audit_since(mark);
-        let ours = events.iter().filter(|event| event.verb.starts_with("delete") && event.user_agent.starts_with("bowline"));
+        let ours =
+            events.iter().filter(|event| event.verb.starts_with("delete") && event.user_agent.starts_with("bowline"));
         ours.filter(|event| event.namespace() == namespace || event.uri.ends_with(&format!("/namespaces/{namespace}")))
             .map(|event| event.uri.clone())
             .collect()
@@ -222,7 +227,8 @@ impl Ran {
     /// The JSON on stdout.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("not JSON: {error}\n{}\n{}", self.stdout, self.stderr))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("not JSON: {error}\n{}\n{}", self.stdout, self.stderr))
     }
 }
 
@@ -233,7 +239,9 @@ pub(crate) fn namespace(name: &str) -> String {
 
 /// A ConfigMap manifest with one key.
 pub(crate) fn config_map(namespace: &str, name: &str, key: &str, value: &str) -> String {
-    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: {namespace}}}\ndata: {{{key}: \"{value}\"}}\n")
+    format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: {namespace}}}\ndata: {{{key}: \"{value}\"}}\n"
+    )
 }
 
 /// A Deployment manifest of two pods.
@@ -244,4 +252,3 @@ pub(crate) fn deployment(namespace: &str, name: &str, image: &str) -> String {
          spec: {{containers: [{{name: main, image: \"{image}\"}}]}}\n"
     )
 }
-
