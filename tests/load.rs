@@ -270,3 +270,22 @@ fn a_thousand_namespaces_share_what_they_get() {
     assert_eq!(rendered.problems, []);
     assert_eq!(rendered.units.values().map(|unit| unit.items.len()).sum::<usize>(), 60_000);
 }
+
+#[test]
+fn links_that_lead_nowhere_or_out_are_problems_and_the_rest_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("good.yaml"), "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: x}}").unwrap();
+    for (link, target) in [("loop.yaml", "loop.yaml"), ("out.yaml", "/etc/passwd"), ("up.yaml", "../up.yaml")] {
+        std::os::unix::fs::symlink(target, at(link)).unwrap();
+    }
+    let config = bowline::source::Config::new("main", folder.path().to_str().unwrap());
+    let mut source = bowline::source::Source::folder(config).unwrap();
+    let Ok(bowline::source::Fetched::Moved(checkout, _)) = source.fetch() else { panic!("the folder has files") };
+    let rendered = render::render(&load::load(&checkout, &mut load::Cache::default()), &Offline::default(), "main");
+    assert_eq!(rendered.unreadable.iter().collect::<Vec<_>>(), ["loop.yaml", "out.yaml", "up.yaml"]);
+    let problems: Vec<String> = rendered.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(problems.len(), 3, "{problems:#?}");
+    assert!(problems.iter().all(|problem| !problem.contains("root:")), "{problems:#?}");
+    assert_eq!(rendered.units.values().map(|unit| unit.items.len()).sum::<usize>(), 1);
+}
