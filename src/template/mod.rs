@@ -40,8 +40,18 @@ mod limits;
 mod set;
 mod stack;
 
-pub mod semver;
 mod strconv;
+
+mod certificate;
+mod der;
+mod json;
+mod pretty;
+mod regexp;
+pub mod semver;
+pub mod time;
+mod toml;
+mod url;
+mod words;
 
 pub use context::{Clock, Context, Limits, Lookup, MissingKey, Moment, Random, Seeded};
 pub use error::{Error, ErrorKind, Failure, Place};

@@ -30,6 +30,7 @@ use serde_json::Value;
 
 pub use locate::{Step, locate, locate_items};
 pub use read::{read, read_all};
+pub(crate) use write::in_order;
 pub use write::write;
 
 /// A place in a text; both count from 1.

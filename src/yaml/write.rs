@@ -410,7 +410,7 @@ fn is_base_60(text: &str) -> bool {
 }
 
 /// The entries in Go's order: numbers inside keys by value, other characters before letters.
-fn in_order(map: &Map<String, Value>) -> Vec<(&String, &Value)> {
+pub(crate) fn in_order(map: &Map<String, Value>) -> Vec<(&String, &Value)> {
     let mut entries: Vec<(&String, &Value)> = map.iter().collect();
     let ascending = |pair: &[(&String, &Value)]| natural(pair[0].0, pair[1].0) == Ordering::Less;
     if !entries.windows(2).all(ascending) {

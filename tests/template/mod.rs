@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use bowline::template::funcs::{Function, Functions};
 use bowline::template::{Context, MissingKey, State, Templates, Value, on_large_stack};
 
+mod funcs;
 mod functions;
 mod properties;
 mod robust;
