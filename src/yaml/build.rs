@@ -1,15 +1,16 @@
 //! Builds the value of one document from its events.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
-use yaml_rust2::parser::{Event, Tag};
-use yaml_rust2::scanner::TScalarStyle;
 
+use super::parse::Event;
 use super::resolve::{Scalar, go_float, json_number, resolve};
-use super::{Duplicates, Error, Options, Position};
+use super::scan::{Broken, Mark};
+use super::{Duplicates, Options};
 
 /// How much a part of a document weighs against the limits.
 #[derive(Clone, Copy)]
@@ -49,6 +50,10 @@ struct Frame {
     start: Weight,
 }
 
+fn wrong(mark: Mark, message: impl Into<Cow<'static, str>>) -> Broken {
+    Broken { mark, message: message.into() }
+}
+
 /// Builds one document.
 pub(super) struct Builder<'a> {
     options: &'a Options,
@@ -67,16 +72,18 @@ impl<'a> Builder<'a> {
     }
 
     /// Takes one event; the value of the whole document when it was the last.
-    pub(super) fn event(&mut self, event: Event, position: Position) -> Result<Option<Value>, Error> {
+    pub(super) fn event(&mut self, event: Event<'_>, mark: Mark) -> Result<Option<Value>, Broken> {
         match event {
-            Event::Scalar(text, style, anchor, tag) => self.scalar(text, style, anchor, tag.as_ref(), position),
-            Event::MappingStart(anchor, _) => {
-                let content = Content::Map { map: Map::new(), key: None, merged: BTreeSet::new() };
-                self.start(content, anchor, position)
+            Event::Scalar { text, plain, anchor, tag } => {
+                self.scalar(text.into_owned(), plain, anchor, tag.as_deref(), mark)
             }
-            Event::SequenceStart(anchor, _) => self.start(Content::List(Vec::new()), anchor, position),
-            Event::MappingEnd | Event::SequenceEnd => self.end(position),
-            Event::Alias(anchor) => self.alias(anchor, position),
+            Event::MappingStart(anchor) => {
+                let content = Content::Map { map: Map::new(), key: None, merged: BTreeSet::new() };
+                self.start(content, anchor, mark)
+            }
+            Event::ListStart(anchor) => self.start(Content::List(Vec::new()), anchor, mark),
+            Event::MappingEnd | Event::ListEnd => self.end(mark),
+            Event::Alias(anchor) => self.alias(anchor, mark),
             _ => Ok(None),
         }
     }
@@ -85,38 +92,38 @@ impl<'a> Builder<'a> {
         Weight { nodes: self.nodes, bytes: self.bytes }
     }
 
-    fn count(&mut self, weight: Weight, position: Position) -> Result<(), Error> {
+    fn count(&mut self, weight: Weight, mark: Mark) -> Result<(), Broken> {
         self.nodes += weight.nodes;
         self.bytes += weight.bytes;
         if self.nodes > self.options.max_nodes {
             let message = format!("more than {} nodes, aliases filled in", self.options.max_nodes);
-            return Err(Error { position, message });
+            return Err(wrong(mark, message));
         }
         Ok(())
     }
 
     /// Copies of anchored values are bounded, or a few lines could fill the memory.
-    fn count_copy(&mut self, weight: Weight, position: Position) -> Result<(), Error> {
+    fn count_copy(&mut self, weight: Weight, mark: Mark) -> Result<(), Broken> {
         self.copied += weight.bytes + weight.nodes * size_of::<Value>();
         if self.copied > self.options.max_bytes {
             let message = format!("aliases add more than {} bytes", self.options.max_bytes);
-            return Err(Error { position, message });
+            return Err(wrong(mark, message));
         }
         Ok(())
     }
 
-    fn start(&mut self, content: Content, anchor: usize, position: Position) -> Result<Option<Value>, Error> {
+    fn start(&mut self, content: Content, anchor: usize, mark: Mark) -> Result<Option<Value>, Broken> {
         if self.open.len() >= self.options.max_depth {
             let message = format!("nested deeper than {} levels", self.options.max_depth);
-            return Err(Error { position, message });
+            return Err(wrong(mark, message));
         }
         if self.expects_key() {
             let what = if matches!(content, Content::List(_)) { "list" } else { "mapping" };
             let hint = "; if this is template text, quote it";
-            return Err(Error { position, message: format!("a {what} cannot be a key in JSON{hint}") });
+            return Err(wrong(mark, format!("a {what} cannot be a key in JSON{hint}")));
         }
         let start = self.weight();
-        self.count(Weight { nodes: 1, bytes: 0 }, position)?;
+        self.count(Weight { nodes: 1, bytes: 0 }, mark)?;
         if anchor > 0 {
             self.anchors.insert(anchor, Anchored::Open);
         }
@@ -124,7 +131,7 @@ impl<'a> Builder<'a> {
         Ok(None)
     }
 
-    fn end(&mut self, position: Position) -> Result<Option<Value>, Error> {
+    fn end(&mut self, mark: Mark) -> Result<Option<Value>, Broken> {
         let Some(Frame { content, anchor, start }) = self.open.pop() else { return Ok(None) };
         let value = match content {
             Content::List(items) => Value::Array(items),
@@ -132,66 +139,65 @@ impl<'a> Builder<'a> {
         };
         if anchor > 0 {
             let weight = Weight { nodes: self.nodes - start.nodes, bytes: self.bytes - start.bytes };
-            self.count_copy(weight, position)?;
+            self.count_copy(weight, mark)?;
             self.anchors.insert(anchor, Anchored::Known(value.clone(), weight));
         }
-        self.place(value, position)
+        self.place(value, mark)
     }
 
-    fn alias(&mut self, anchor: usize, position: Position) -> Result<Option<Value>, Error> {
+    fn alias(&mut self, anchor: usize, mark: Mark) -> Result<Option<Value>, Broken> {
         let (value, weight) = match self.anchors.get(&anchor) {
             Some(Anchored::Known(value, weight)) => (value, *weight),
             Some(Anchored::Open) => {
-                return Err(Error { position, message: "an anchor contains itself".to_owned() });
+                return Err(wrong(mark, "an anchor contains itself".to_owned()));
             }
-            None => return Err(Error { position, message: "an alias without its anchor".to_owned() }),
+            None => return Err(wrong(mark, "an alias without its anchor".to_owned())),
         };
         let bytes = weight.bytes + weight.nodes * size_of::<Value>();
         if self.copied + bytes > self.options.max_bytes || self.nodes + weight.nodes > self.options.max_nodes {
-            return Err(Error { position, message: "aliases blow the document up beyond the limit".to_owned() });
+            return Err(wrong(mark, "aliases blow the document up beyond the limit".to_owned()));
         }
         let value = value.clone();
         if value.is_array() && self.expects_merge() {
-            return Err(Error { position, message: "`<<` takes a mapping or a list of mappings".to_owned() });
+            return Err(wrong(mark, "`<<` takes a mapping or a list of mappings".to_owned()));
         }
         self.copied += bytes;
-        self.count(weight, position)?;
+        self.count(weight, mark)?;
         if self.expects_key() {
-            let key = key_of_value(&value).map_err(|message| Error { position, message })?;
-            return self.take_key(Key::Text(key), position);
+            let key = key_of_value(&value).map_err(|message| wrong(mark, message))?;
+            return self.take_key(Key::Text(key), mark);
         }
-        self.place(value, position)
+        self.place(value, mark)
     }
 
     fn scalar(
         &mut self,
         text: String,
-        style: TScalarStyle,
+        plain: bool,
         anchor: usize,
-        tag: Option<&Tag>,
-        position: Position,
-    ) -> Result<Option<Value>, Error> {
+        tag: Option<&str>,
+        mark: Mark,
+    ) -> Result<Option<Value>, Broken> {
         let weight = Weight { nodes: 1, bytes: text.len() };
-        self.count(weight, position)?;
-        let plain = matches!(style, TScalarStyle::Plain);
+        self.count(weight, mark)?;
         let is_key = self.expects_key();
         if is_key && text == "<<" && merges(plain, tag) {
-            return self.take_key(Key::Merge, position);
+            return self.take_key(Key::Merge, mark);
         }
-        let (scalar, text) = typed(text, plain, tag).map_err(|message| Error { position, message })?;
+        let (scalar, text) = typed(text, plain, tag).map_err(|message| wrong(mark, message))?;
         if is_key {
-            let key = key_of_scalar(scalar, text).map_err(|message| Error { position, message })?;
+            let key = key_of_scalar(scalar, text).map_err(|message| wrong(mark, message))?;
             if anchor > 0 {
                 self.anchors.insert(anchor, Anchored::Known(Value::String(key.clone()), weight));
             }
-            return self.take_key(Key::Text(key), position);
+            return self.take_key(Key::Text(key), mark);
         }
-        let value = value_of(scalar, text).map_err(|message| Error { position, message })?;
+        let value = value_of(scalar, text).map_err(|message| wrong(mark, message))?;
         if anchor > 0 {
-            self.count_copy(weight, position)?;
+            self.count_copy(weight, mark)?;
             self.anchors.insert(anchor, Anchored::Known(value.clone(), weight));
         }
-        self.place(value, position)
+        self.place(value, mark)
     }
 
     fn expects_key(&self) -> bool {
@@ -202,14 +208,14 @@ impl<'a> Builder<'a> {
         matches!(self.open.last(), Some(Frame { content: Content::Map { key: Some(Key::Merge), .. }, .. }))
     }
 
-    fn take_key(&mut self, taken: Key, position: Position) -> Result<Option<Value>, Error> {
+    fn take_key(&mut self, taken: Key, mark: Mark) -> Result<Option<Value>, Broken> {
         if let Some(Frame { content: Content::Map { key, map, merged }, .. }) = self.open.last_mut() {
             if let Key::Text(text) = &taken
                 && self.options.duplicates == Duplicates::Refuse
                 && map.contains_key(text)
                 && !merged.remove(text)
             {
-                return Err(Error { position, message: format!("key {text:?} is already in this mapping") });
+                return Err(wrong(mark, format!("key {text:?} is already in this mapping")));
             }
             *key = Some(taken);
         }
@@ -217,7 +223,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Puts a complete value where it belongs; gives it back when it is the whole document.
-    fn place(&mut self, value: Value, position: Position) -> Result<Option<Value>, Error> {
+    fn place(&mut self, value: Value, mark: Mark) -> Result<Option<Value>, Broken> {
         match self.open.last_mut().map(|frame| &mut frame.content) {
             None => return Ok(Some(value)),
             Some(Content::List(items)) => items.push(value),
@@ -225,8 +231,8 @@ impl<'a> Builder<'a> {
                 Some(Key::Text(text)) => {
                     map.insert(text, value);
                 }
-                Some(Key::Merge) => merge(map, merged, value).map_err(|message| Error { position, message })?,
-                None => return Err(Error { position, message: "a value without a key".to_owned() }),
+                Some(Key::Merge) => merge(map, merged, value).map_err(|message| wrong(mark, message))?,
+                None => return Err(wrong(mark, "a value without a key".to_owned())),
             },
         }
         Ok(None)
@@ -250,7 +256,7 @@ fn merge(map: &mut Map<String, Value>, merged: &mut BTreeSet<String>, value: Val
     Ok(())
 }
 
-fn merges(plain: bool, tag: Option<&Tag>) -> bool {
+fn merges(plain: bool, tag: Option<&str>) -> bool {
     match tag {
         None => plain,
         Some(tag) => core_tag(tag) == Some("merge"),
@@ -258,13 +264,12 @@ fn merges(plain: bool, tag: Option<&Tag>) -> bool {
 }
 
 /// The name of a tag of YAML's own, `!!str` or `!<tag:yaml.org,2002:str>`.
-fn core_tag(tag: &Tag) -> Option<&str> {
-    const PREFIX: &str = "tag:yaml.org,2002:";
-    if tag.handle == PREFIX { Some(&tag.suffix) } else { tag.suffix.strip_prefix(PREFIX) }
+fn core_tag(tag: &str) -> Option<&str> {
+    tag.strip_prefix("tag:yaml.org,2002:")
 }
 
 /// The scalar with the type its spelling and its tag give it.
-fn typed(text: String, plain: bool, tag: Option<&Tag>) -> Result<(Scalar, String), String> {
+fn typed(text: String, plain: bool, tag: Option<&str>) -> Result<(Scalar, String), String> {
     let Some(tag) = tag else {
         return Ok((if plain { resolve(&text) } else { Scalar::Text }, text));
     };

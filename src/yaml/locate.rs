@@ -1,10 +1,9 @@
 //! Finds where a field is written, for messages about values that were read long before.
 
-use yaml_rust2::parser::{Event, Parser};
-use yaml_rust2::scanner::{Marker, TScalarStyle};
-
 use super::Position;
-use super::read::{Characters, readable};
+use super::parse::{Event, Parser};
+use super::read::{position, readable};
+use super::scan::Mark;
 
 /// One step of a path into a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,10 +26,11 @@ pub enum Step {
 /// assert_eq!((position.line, position.column), (4, 3));
 /// ```
 pub fn locate(text: &[u8], document: usize, path: &[Step]) -> Option<Position> {
+    let text = readable(text)?;
     let mut walk = Walk::to_document(text, document)?;
-    let (event, mark) = walk.node()?;
+    let (event, mark) = walk.next()?;
     let (_, mark) = walk.follow(event, mark, path);
-    Some(position(mark))
+    Some(position(text, mark))
 }
 
 /// Finds where each item of a list is written. Reads the text again, once for all items.
@@ -43,13 +43,14 @@ pub fn locate(text: &[u8], document: usize, path: &[Step]) -> Option<Position> {
 /// ```
 pub fn locate_items(text: &[u8], document: usize, path: &[Step]) -> Vec<Position> {
     let mut items = Vec::new();
+    let Some(text) = readable(text) else { return items };
     let Some(mut walk) = Walk::to_document(text, document) else { return items };
-    let Some((event, mark)) = walk.node() else { return items };
-    if !matches!(walk.follow(event, mark, path).0, Event::SequenceStart(..)) {
+    let Some((event, mark)) = walk.next() else { return items };
+    if !matches!(walk.follow(event, mark, path).0, Event::ListStart(..)) {
         return items;
     }
-    while let Some((event, mark)) = walk.node().filter(|(event, _)| !matches!(event, Event::SequenceEnd)) {
-        items.push(position(mark));
+    while let Some((event, mark)) = walk.next().filter(|(event, _)| !matches!(event, Event::ListEnd)) {
+        items.push(position(text, mark));
         if walk.skip(&event).is_none() {
             break;
         }
@@ -57,21 +58,17 @@ pub fn locate_items(text: &[u8], document: usize, path: &[Step]) -> Vec<Position
     items
 }
 
-fn position(mark: Marker) -> Position {
-    Position { line: mark.line(), column: mark.col() + 1 }
-}
-
 struct Walk<'a> {
-    parser: Parser<Characters<'a>>,
+    parser: Parser<'a>,
 }
 
 impl<'a> Walk<'a> {
     /// Goes to the start of a document.
-    fn to_document(text: &'a [u8], document: usize) -> Option<Self> {
-        let mut parser = Parser::new(Characters::new(readable(text)?, Vec::new()));
+    fn to_document(text: &'a str, document: usize) -> Option<Self> {
+        let mut parser = Parser::new(text, 1);
         let mut seen = 0;
         loop {
-            match parser.next_token().ok()? {
+            match parser.next().ok()? {
                 (Event::DocumentStart, _) if seen == document => return Some(Walk { parser }),
                 (Event::DocumentStart, _) => seen += 1,
                 (Event::StreamEnd, _) => return None,
@@ -80,28 +77,18 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The next event with the place where its node begins: the parser marks a block mapping at its first colon.
-    fn node(&mut self) -> Option<(Event, Marker)> {
-        let (event, mark) = self.next()?;
-        if !matches!(event, Event::MappingStart(..)) {
-            return Some((event, mark));
-        }
-        let first = self.parser.peek().ok().map_or(mark, |(_, first)| *first);
-        Some((event, if first.index() < mark.index() { first } else { mark }))
-    }
-
-    fn next(&mut self) -> Option<(Event, Marker)> {
-        self.parser.next_token().ok()
+    fn next(&mut self) -> Option<(Event<'a>, Mark)> {
+        self.parser.next().ok()
     }
 
     /// What the path leads to, with its mark; what was reached when it leads nowhere.
-    fn follow(&mut self, event: Event, mark: Marker, path: &[Step]) -> (Event, Marker) {
+    fn follow(&mut self, event: Event<'a>, mark: Mark, path: &[Step]) -> (Event<'a>, Mark) {
         let mut event = event;
         let mut mark = mark;
         for step in path {
             let found = match (step, &event) {
                 (Step::Key(key), Event::MappingStart(..)) => self.key(key),
-                (Step::Index(index), Event::SequenceStart(..)) => self.item(*index),
+                (Step::Index(index), Event::ListStart(..)) => self.item(*index),
                 _ => None,
             };
             let Some((value, at)) = found else { break };
@@ -112,12 +99,12 @@ impl<'a> Walk<'a> {
     }
 
     /// The value of a key of the mapping that was just opened, with the mark of the key. The last one written counts.
-    fn key(&mut self, wanted: &str) -> Option<(Event, Marker)> {
+    fn key(&mut self, wanted: &str) -> Option<(Event<'a>, Mark)> {
         loop {
             let (key, at) = self.next()?;
             match key {
                 Event::MappingEnd => return None,
-                Event::Scalar(text, style, ..) if is_key(&text, style, wanted) => return Some((self.next()?.0, at)),
+                Event::Scalar { text, plain, .. } if is_key(&text, plain, wanted) => return Some((self.next()?.0, at)),
                 other => self.skip(&other)?,
             }
             let (value, _) = self.next()?;
@@ -125,24 +112,24 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn item(&mut self, wanted: usize) -> Option<(Event, Marker)> {
+    fn item(&mut self, wanted: usize) -> Option<(Event<'a>, Mark)> {
         for _ in 0..wanted {
             let (event, _) = self.next()?;
-            if matches!(event, Event::SequenceEnd) {
+            if matches!(event, Event::ListEnd) {
                 return None;
             }
             self.skip(&event)?;
         }
-        self.node().filter(|(event, _)| !matches!(event, Event::SequenceEnd))
+        self.next().filter(|(event, _)| !matches!(event, Event::ListEnd))
     }
 
     /// Goes past the rest of a node whose first event was taken.
-    fn skip(&mut self, event: &Event) -> Option<()> {
-        let mut depth = usize::from(matches!(event, Event::MappingStart(..) | Event::SequenceStart(..)));
+    fn skip(&mut self, event: &Event<'_>) -> Option<()> {
+        let mut depth = usize::from(matches!(event, Event::MappingStart(..) | Event::ListStart(..)));
         while depth > 0 {
             match self.next()?.0 {
-                Event::MappingStart(..) | Event::SequenceStart(..) => depth += 1,
-                Event::MappingEnd | Event::SequenceEnd => depth -= 1,
+                Event::MappingStart(..) | Event::ListStart(..) => depth += 1,
+                Event::MappingEnd | Event::ListEnd => depth -= 1,
                 _ => {}
             }
         }
@@ -151,6 +138,6 @@ impl<'a> Walk<'a> {
 }
 
 /// Whether a key as written is the key as read: `on` is read as `true`, `0x10` as `16`.
-fn is_key(text: &str, style: TScalarStyle, wanted: &str) -> bool {
-    text == wanted || matches!(style, TScalarStyle::Plain) && super::build::plain_key(text) == Some(wanted.to_owned())
+fn is_key(text: &str, plain: bool, wanted: &str) -> bool {
+    text == wanted || plain && super::build::plain_key(text) == Some(wanted.to_owned())
 }

@@ -1,12 +1,12 @@
 //! Reads YAML as Kubernetes tools do and writes it byte for byte as they do.
 //!
-//! Helm, kubectl and kustomize read YAML with Go's `sigs.k8s.io/yaml`: YAML 1.1 words (`yes` is true, `0o17` is 15), and
-//! the result is JSON. No crate resolves scalars that way, so the resolver and the emitter are ours; a crate gives the
-//! events of the syntax. This folder is the only place that names a YAML crate.
+//! Helm, kubectl and kustomize read YAML with Go's `sigs.k8s.io/yaml`: YAML 1.1 syntax, its words (`yes` is true, `0o17`
+//! is 15), and the result is JSON. Crates read YAML 1.2, refuse texts that charts hold, and print what others misread;
+//! so the way from bytes to values and back is ours.
 //!
 //! ```text
-//! bytes -> events -> values          Value -> bytes
-//!         (crate)    read, build, resolve     write
+//! bytes -> tokens -> events -> values          Value -> bytes
+//!          scan      parse     build, resolve           write
 //! ```
 //!
 //! Start at [`read_all`] and [`write()`].
@@ -18,10 +18,16 @@
 //! assert_eq!(yaml::write(&value), "mode: 420\n\"true\": true\n");
 //! ```
 
+mod scan;
+
+mod parse;
+
 mod build;
-mod locate;
-mod read;
 mod resolve;
+
+mod read;
+
+mod locate;
 mod write;
 
 use std::fmt;

@@ -1,14 +1,11 @@
 //! Walks over the documents of a text; a broken one does not hide the others.
 
 use serde_json::Value;
-use yaml_rust2::parser::{Event, Parser};
-use yaml_rust2::scanner::{Marker, ScanError, TScalarStyle};
 
 use super::build::Builder;
+use super::parse::{Event, Parser};
+use super::scan::{Broken, Mark};
 use super::{Document, Error, Further, Options, Position};
-
-/// How often one text may be read again because of a tab after a colon, which Go takes and the crate does not.
-const MAX_TABS: usize = 32;
 
 /// Reads all documents of a text; each is right or wrong on its own.
 ///
@@ -96,53 +93,16 @@ fn end_of(text: &str) -> Position {
     }
 }
 
-/// Characters of a part of the text, with the tabs that were found to stand for a space.
-pub(super) struct Characters<'a> {
-    characters: std::str::Chars<'a>,
-    read: usize,
-    tabs: std::vec::IntoIter<usize>,
-    next_tab: usize,
-}
-
-impl<'a> Characters<'a> {
-    pub(super) fn new(text: &'a str, tabs: Vec<usize>) -> Self {
-        let mut tabs = tabs.into_iter();
-        let next_tab = tabs.next().unwrap_or(usize::MAX);
-        Characters { characters: text.chars(), read: 0, tabs, next_tab }
-    }
-}
-
-impl Iterator for Characters<'_> {
-    type Item = char;
-
-    fn next(&mut self) -> Option<char> {
-        let character = self.characters.next()?;
-        let at = self.read;
-        self.read += 1;
-        if at == self.next_tab {
-            self.next_tab = self.tabs.next().unwrap_or(usize::MAX);
-            return Some(' ');
-        }
-        Some(character)
-    }
-}
-
 /// Walks over the documents of a text and survives broken ones.
 struct Reader<'a> {
     options: &'a Options,
-    /// What is left from where the parser was last started.
     text: &'a str,
-    /// Lines before `text`.
-    lines: usize,
-    parser: Parser<Characters<'a>>,
-    /// Line within `text` where the current document begins.
-    start_line: usize,
-    /// Characters of `text` that are tabs standing for a space.
-    tabs: Vec<usize>,
-    /// Complete documents since the parser was started: skipped when it is started again for a tab.
-    complete: usize,
-    /// How many characters `text` has, once somebody asked.
-    characters: Option<usize>,
+    /// Where the parser was last started, and the line that is.
+    start: usize,
+    parser: Parser<'a>,
+    /// Line where the current document begins.
+    document_line: usize,
+    first_line: usize,
     /// Nodes of the whole text so far.
     nodes: usize,
     done: bool,
@@ -151,206 +111,112 @@ struct Reader<'a> {
 /// Why a document did not come to its end.
 enum Failure {
     /// The syntax is broken: the parser cannot go on.
-    Syntax(ScanError),
+    Syntax(Broken),
     /// The document means nothing in JSON; the parser can go on.
-    Meaning(Error),
+    Meaning(Broken),
 }
 
-impl From<ScanError> for Failure {
-    fn from(error: ScanError) -> Self {
-        Failure::Syntax(error)
+impl From<Broken> for Failure {
+    fn from(broken: Broken) -> Self {
+        Failure::Syntax(broken)
     }
 }
 
 impl<'a> Reader<'a> {
     fn new(text: &'a str, options: &'a Options) -> Self {
-        Reader {
-            options,
-            text,
-            lines: 0,
-            parser: Parser::new(Characters::new(text, Vec::new())),
-            start_line: 1,
-            tabs: Vec::new(),
-            complete: 0,
-            characters: None,
-            nodes: 0,
-            done: false,
-        }
+        let parser = Parser::new(text, 1);
+        Reader { options, text, start: 0, parser, document_line: 1, first_line: 1, nodes: 0, done: false }
     }
 
     fn next_document(&mut self) -> Option<Result<Document, Error>> {
-        while !self.done {
-            match self.document() {
-                Ok(None) => self.done = true,
-                Ok(Some(document)) => {
-                    self.complete += 1;
-                    return Some(Ok(document));
-                }
-                Err(Failure::Meaning(error)) => return Some(Err(self.skip_document(error))),
-                Err(Failure::Syntax(error)) if self.replace_tab(&error) => {}
-                Err(Failure::Syntax(error)) => return Some(Err(self.restart_after(&error))),
+        if self.done {
+            return None;
+        }
+        match self.document() {
+            Ok(Some(document)) => Some(Ok(document)),
+            Ok(None) => {
+                self.done = true;
+                None
+            }
+            Err(Failure::Meaning(broken)) => {
+                let error = self.error(broken);
+                self.skip_document();
+                Some(Err(error))
+            }
+            Err(Failure::Syntax(broken)) => {
+                let error = self.error(broken);
+                self.restart();
+                Some(Err(error))
             }
         }
-        None
     }
 
-    fn position(&self, mark: Marker) -> Position {
-        Position { line: self.lines + mark.line(), column: mark.col() + 1 }
+    fn error(&self, broken: Broken) -> Error {
+        Error { position: position(&self.text[self.start..], broken.mark), message: broken.message.into_owned() }
     }
 
     /// The next document, `None` at the end of the text.
     fn document(&mut self) -> Result<Option<Document>, Failure> {
-        let start = loop {
-            match self.parser.next_token()? {
-                (Event::DocumentStart, mark) => break mark,
-                (Event::StreamEnd, _) => return Ok(None),
-                _ => {}
-            }
-        };
-        self.start_line = start.line();
-        let mut position = None;
-        let mut events = 0;
+        let (Event::DocumentStart, start) = self.parser.next()? else { return Ok(None) };
+        self.document_line = start.line;
         let mut builder = Builder::new(self.options, self.nodes);
+        let mut first = None;
         let mut value = Value::Null;
         loop {
-            let (event, mark) = self.parser.next_token()?;
-            if matches!(event, Event::DocumentEnd) {
+            let (event, mark) = self.parser.next()?;
+            if event == Event::DocumentEnd {
                 break;
             }
-            let block = match &event {
-                Event::Scalar(text, TScalarStyle::Literal | TScalarStyle::Folded, ..) => text.ends_with('\n'),
-                _ => false,
-            };
-            let event = if block { self.without_invented_break(event, mark) } else { event };
-            let here = self.position(mark);
-            // A block mapping is marked at its first colon, the key comes after it: the earlier place counts.
-            if events < 2 {
-                position = Some(position.map_or(here, |first: Position| first.min(here)));
-                events += 1;
-            }
-            if let Some(root) = builder.event(event, here).map_err(Failure::Meaning)? {
+            first.get_or_insert(mark);
+            if let Some(root) = builder.event(event, mark).map_err(Failure::Meaning)? {
                 value = root;
             }
         }
         self.nodes = builder.nodes;
-        let position = position.unwrap_or_else(|| self.position(start));
-        Ok(Some(Document { value, position }))
-    }
-
-    /// Takes the line break away that the crate adds to a block scalar which ends with the text.
-    fn without_invented_break(&mut self, event: Event, mark: Marker) -> Event {
-        if self.text.ends_with(['\n', '\r']) {
-            return event;
-        }
-        let end = *self.characters.get_or_insert_with(|| self.text.chars().count());
-        let at_end = self.parser.peek().is_ok_and(|(_, next)| next.index() >= end);
-        let last_line = &self.text[self.text.rfind(['\n', '\r']).map_or(0, |at| at + 1)..];
-        let inside = |indentation| indent_of(last_line) >= indentation;
-        match event {
-            Event::Scalar(mut text, style, anchor, tag) if at_end && self.indentation(mark).is_some_and(inside) => {
-                text.pop();
-                Event::Scalar(text, style, anchor, tag)
-            }
-            other => other,
-        }
-    }
-
-    /// The column of the first line with content of a block scalar that is marked there.
-    fn indentation(&self, mark: Marker) -> Option<usize> {
-        let line = self.text.lines().skip(mark.line() - 1).find(|line| !line.trim().is_empty())?;
-        Some(if mark.col() == 0 { indent_of(line) } else { mark.col() })
+        let empty = value.is_null();
+        let mark = first.filter(|_| !empty).unwrap_or(start);
+        Ok(Some(Document { value, position: position(&self.text[self.start..], mark) }))
     }
 
     /// Goes past the rest of a document that is well formed but means nothing.
-    fn skip_document(&mut self, error: Error) -> Error {
+    fn skip_document(&mut self) {
         loop {
-            match self.parser.next_token() {
-                Ok((Event::DocumentEnd, _)) => break self.complete += 1,
-                Ok((Event::StreamEnd, _)) => break self.done = true,
-                Ok(_) => {}
-                Err(broken) => {
-                    self.restart_after(&broken);
-                    break;
+            match self.parser.next() {
+                Ok((Event::DocumentEnd, _)) => return,
+                Ok((Event::StreamEnd, _)) => {
+                    self.done = true;
+                    return;
                 }
+                Ok(_) => {}
+                Err(_) => return self.restart(),
             }
         }
-        error
     }
 
     /// Starts the parser at the next line that begins a document.
-    fn restart_after(&mut self, error: &ScanError) -> Error {
-        let mark = *error.marker();
-        let position = self.position(mark);
-        let mut line = 0;
-        let mut at = 0;
+    fn restart(&mut self) {
+        let mut at = self.start;
         self.done = true;
-        for content in self.text.split_inclusive('\n') {
-            line += 1;
-            if line > self.start_line && begins_document(content) {
-                self.text = &self.text[at..];
-                self.lines += line - 1;
-                self.start_line = 1;
-                self.tabs.clear();
-                self.characters = None;
-                self.complete = 0;
-                self.parser = Parser::new(Characters::new(self.text, Vec::new()));
+        for (line, content) in (self.first_line..).zip(self.text[self.start..].split_inclusive('\n')) {
+            if line > self.document_line && begins_document(content) {
+                self.parser = Parser::new(&self.text[at..], line);
+                (self.start, self.first_line, self.document_line) = (at, line, line);
                 self.done = false;
-                break;
+                return;
             }
             at += content.len();
         }
-        Error { position, message: plain_words(error.info()) }
-    }
-
-    /// Reads a tab behind a colon as a space, as Go does, and starts again.
-    fn replace_tab(&mut self, error: &ScanError) -> bool {
-        if !error.info().starts_with("':' must be followed") || self.tabs.len() >= MAX_TABS {
-            return false;
-        }
-        let line_start = |line: usize| {
-            let bytes = self.text.split_inclusive('\n').take(line - 1).map(str::len).sum();
-            (bytes, self.text[..bytes].chars().count())
-        };
-        let mark = error.marker();
-        let (bytes, characters) = line_start(mark.line());
-        let before: Vec<char> = self.text[bytes..].chars().take(mark.col()).collect();
-        let Some(colon) = before.iter().rposition(|&character| character == ':') else { return false };
-        let tabs = (colon + 1..before.len()).filter(|&at| before[at] == '\t').map(|at| characters + at);
-        let known = self.tabs.len();
-        let found: Vec<usize> = tabs.filter(|at| !self.tabs.contains(at)).collect();
-        self.tabs.extend(found);
-        self.tabs.sort_unstable();
-        if self.tabs.len() == known {
-            return false;
-        }
-        self.parser = Parser::new(Characters::new(self.text, self.tabs.clone()));
-        let mut skip = self.complete;
-        while skip > 0 {
-            match self.parser.next_token() {
-                Ok((Event::DocumentEnd, _)) => skip -= 1,
-                Ok(_) => {}
-                Err(_) => return false,
-            }
-        }
-        true
     }
 }
 
-fn indent_of(line: &str) -> usize {
-    line.len() - line.trim_start_matches(' ').len()
+/// The place of a mark, its column counted in characters.
+pub(super) fn position(text: &str, mark: Mark) -> Position {
+    let line = text.get(mark.index.saturating_sub(mark.column)..mark.index).unwrap_or_default();
+    Position { line: mark.line, column: line.chars().count() + 1 }
 }
 
 fn begins_document(line: &str) -> bool {
     line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\n', '\r']))
-}
-
-/// The crate's words, with hints where they are known to puzzle.
-fn plain_words(info: &str) -> String {
-    match info {
-        "tabs disallowed within this context (block indentation)" => "a tab in the indentation: use spaces".to_owned(),
-        "simple key expected ':'" => "a line that is neither `key: value` nor part of a longer text".to_owned(),
-        other => other.to_owned(),
-    }
 }
 
 /// The part of a text that a reader of positions walks over.
