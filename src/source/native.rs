@@ -289,6 +289,8 @@ impl Target {
         let (url, message) = (self.shown.clone(), smart::words(error.message().as_bytes()));
         match (error.class(), error.code()) {
             (_, ErrorCode::Auth) => Error::Refused { url, message },
+            // A wrong passphrase and a key of an unknown form have no code of their own.
+            (ErrorClass::Ssh, _) if message.contains("authenticat") => Error::Refused { url, message },
             (_, ErrorCode::Owner) => {
                 let message = "it belongs to another user; name it as safe.directory in Git's configuration".to_owned();
                 Error::Refused { url, message }

@@ -60,3 +60,24 @@ fn counts(event: &DebouncedEvent, is_repository: bool) -> bool {
     let is_git = |path: &PathBuf| !is_repository && path.components().any(|part| part.as_os_str() == ".git");
     !event.kind.is_access() && !event.paths.iter().all(|path| is_lock(path) || is_git(path))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use notify::event::{AccessKind, CreateKind, ModifyKind};
+    use notify::{Event, EventKind};
+
+    fn event(kind: EventKind, path: &str) -> DebouncedEvent {
+        Event::new(kind).add_path(PathBuf::from(path)).into()
+    }
+
+    #[test]
+    fn reading_and_locks_are_no_change() {
+        let created = EventKind::Create(CreateKind::File);
+        assert!(counts(&event(created, "r/refs/heads/main"), true));
+        assert!(counts(&event(EventKind::Modify(ModifyKind::Any), "f/a.yaml"), false));
+        assert!(!counts(&event(EventKind::Access(AccessKind::Any), "f/a.yaml"), false));
+        assert!(!counts(&event(created, "r/refs/heads/main.lock"), true));
+        assert!(!counts(&event(created, "f/.git/index"), false));
+    }
+}

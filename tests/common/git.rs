@@ -79,13 +79,7 @@ impl TestRepo {
 
     /// Begins a commit on `main`.
     pub(crate) fn change(&self, message: &str) -> Change<'_> {
-        Change {
-            repo: self,
-            message: message.to_owned(),
-            branch: "main".to_owned(),
-            entries: BTreeMap::new(),
-            empty: false,
-        }
+        Change { repo: self, message: message.to_owned(), entries: BTreeMap::new() }
     }
 
     /// The commit a branch, tag or expression names.
@@ -118,10 +112,8 @@ impl TestRepo {
 pub(crate) struct Change<'a> {
     repo: &'a TestRepo,
     message: String,
-    branch: String,
     /// Mode and content by path; `None` removes.
     entries: BTreeMap<Vec<u8>, Option<(&'static str, Content)>>,
-    empty: bool,
 }
 
 enum Content {
@@ -163,24 +155,11 @@ impl Change<'_> {
         self
     }
 
-    /// Removes all that was there before.
-    pub(crate) fn from_nothing(mut self) -> Self {
-        self.empty = true;
-        self
-    }
-
-    /// Commits on another branch, which begins at `main` when it is not there.
-    pub(crate) fn on(mut self, branch: &str) -> Self {
-        branch.clone_into(&mut self.branch);
-        self
-    }
-
     /// Makes the commit and moves the branch; returns the commit's id.
     pub(crate) fn commit(self) -> String {
         let repo = self.repo;
-        let branch = format!("refs/heads/{}", self.branch);
-        let exists = |name: &str| !repo.git(&["for-each-ref", "--format=%(objectname)", name]).is_empty();
-        let parent = [branch.as_str(), "refs/heads/main"].into_iter().find(|name| exists(name)).map(str::to_owned);
+        let is_first = repo.git(&["for-each-ref", "refs/heads/main"]).is_empty();
+        let parent = (!is_first).then_some("refs/heads/main");
         let mut index = Vec::new();
         for (path, entry) in &self.entries {
             let (mode, id) = match entry {
@@ -193,12 +172,12 @@ impl Change<'_> {
             index.push(0);
         }
         let _ = fs::remove_file(repo.path().join("index"));
-        if let (Some(parent), false) = (&parent, self.empty) {
+        if let Some(parent) = parent {
             repo.git(&["read-tree", parent]);
         }
         repo.git_with(&["update-index", "-z", "--index-info"], &[], &index);
         let tree = repo.git(&["write-tree"]);
-        repo.commit_tree(&tree, parent.as_deref(), &self.message, &self.branch)
+        repo.commit_tree(&tree, parent, &self.message, "main")
     }
 }
 

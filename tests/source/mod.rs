@@ -2,7 +2,9 @@
 
 mod follow;
 mod http;
+mod local;
 mod schedule;
+mod ssh;
 mod tree;
 
 use std::path::Path;
