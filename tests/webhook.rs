@@ -1,4 +1,5 @@
 //! `POST /hook/<source>` through the router.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -55,7 +55,7 @@ pub struct Source {
 
 enum Kind {
     Repository(Box<Repository>),
-    Folder(Folder),
+    Folder(Box<Folder>),
 }
 
 /// What a fetch found.
@@ -93,7 +93,7 @@ impl Source {
         let (name, shown) = (config.name.clone(), address.shown());
         let kind = match &address.place {
             Place::Local(path) if !config.url.starts_with("file:") && !is_repository(path) => {
-                Kind::Folder(Folder::new(config, path))
+                Kind::Folder(Box::new(Folder::new(config, path)))
             }
             _ => Kind::Repository(Box::new(Repository::open(config, address, cache)?)),
         };
@@ -108,7 +108,7 @@ impl Source {
         let config = config.checked()?;
         let path = PathBuf::from(&config.url);
         let (name, address) = (config.name.clone(), config.url.clone());
-        Ok(Source { name, address, kind: Kind::Folder(Folder::new(config, &path)) })
+        Ok(Source { name, address, kind: Kind::Folder(Box::new(Folder::new(config, &path))) })
     }
 
     /// Looks whether there is another commit and brings it. An idle look is one request.

@@ -53,7 +53,7 @@ pub(super) struct Repository {
 
 enum Remote {
     Http(Box<http::Server>),
-    Native(native::Server),
+    Native(Box<native::Server>),
 }
 
 /// What the server shows for the reference that is followed.
@@ -91,7 +91,7 @@ impl Repository {
         remove_others(&folder, generation);
         let remote = match address.place {
             Place::Http(url) => Remote::Http(Box::new(http::Server::new(url, address.credentials, &config))),
-            place => Remote::Native(native::Server::new(&place, shown.clone(), address.credentials, &config)),
+            place => Remote::Native(Box::new(native::Server::new(&place, shown.clone(), address.credentials, &config))),
         };
         let tip = store.resolve(&tip_name(&config.reference));
         Ok(Repository {

@@ -89,7 +89,7 @@ impl Store {
     /// The commit a reference of ours, or a tag it names, leads to.
     pub(super) fn resolve(&self, reference: &str) -> Option<Oid> {
         let commit = |repository: &Repository| {
-            Ok(repository.find_reference(reference)?.peel(ObjectType::Commit).map(|object| object.id())?)
+            repository.find_reference(reference)?.peel(ObjectType::Commit).map(|object| object.id())
         };
         self.with(commit).ok()
     }

@@ -68,7 +68,7 @@ mod tests {
     use notify::{Event, EventKind};
 
     fn event(kind: EventKind, path: &str) -> DebouncedEvent {
-        Event::new(kind).add_path(PathBuf::from(path)).into()
+        DebouncedEvent::new(Event::new(kind).add_path(PathBuf::from(path)), std::time::Instant::now())
     }
 
     #[test]

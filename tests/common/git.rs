@@ -4,6 +4,7 @@
 //! TestRepo    a bare repository in a temporary folder; commits are made without a work tree, dates count up
 //! GitServer   HTTP or HTTPS on loopback; asks for credentials, cuts, stalls or redirects as told; remembers requests
 //! ```
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may panic, and `git` is found by PATH")]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,5 @@
 //! Sources against the real thing: `git`, `git http-backend`, `sshd`.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod follow;
 mod http;
