@@ -18,8 +18,9 @@ pub(crate) struct Story {
     pub(crate) cluster: &'static TestCluster,
     pub(crate) source: String,
     pub(crate) own_namespace: String,
-    folder: Folder,
+    // Dropped in this order: the folder waits for the processes that run in it.
     daemon: Option<Process>,
+    folder: Folder,
 }
 
 impl Story {
@@ -28,7 +29,7 @@ impl Story {
         let folder = Folder::new("bowline-story-").expect("a temporary folder can be made");
         let source = unique(&name[..name.len().min(14)]);
         let own_namespace = format!("bowline-{source}");
-        let story = Story { cluster: TestCluster::shared(), source, own_namespace, folder, daemon: None };
+        let story = Story { cluster: TestCluster::shared(), source, own_namespace, daemon: None, folder };
         fs::create_dir_all(story.repo()).expect("a folder can be made");
         story.git(&["init", "-q", "-b", "main"]);
         story
