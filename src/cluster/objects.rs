@@ -6,6 +6,7 @@ use super::client::{Actor, Call, METADATA, Reply, Verb};
 use super::error::{Error, Refusal};
 use super::{Cluster, Resource};
 use crate::diff::fields;
+use crate::diff::marks::ID_ANNOTATION;
 use crate::object::{Object, ObjectId};
 
 const JSON: &str = "application/json";
@@ -189,8 +190,15 @@ impl Cluster {
         if !changed {
             return Ok(None);
         }
-        // An empty list is read as "nothing said"; a list with one empty entry clears it.
-        let kept = if kept.is_empty() { json!([{}]) } else { Value::Array(kept) };
+        let holds_ours = kept.iter().any(|entry| entry.get("manager").and_then(Value::as_str) == Some(manager));
+        if !holds_ours {
+            // An object without any entry would get one called `before-first-apply` that claims all its fields.
+            kept.push(json!({
+                "manager": manager, "operation": "Apply", "apiVersion": live.get("apiVersion"),
+                "fieldsType": "FieldsV1", "fieldsV1": {"f:metadata": {"f:annotations": {(format!("f:{ID_ANNOTATION}")): {}}}},
+            }));
+        }
+        let kept = Value::Array(kept);
         let mut patch = vec![
             json!({"op": "replace", "path": "/metadata/managedFields", "value": kept}),
             json!({"op": "replace", "path": "/metadata/resourceVersion", "value": live.pointer("/metadata/resourceVersion")}),

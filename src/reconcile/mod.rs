@@ -158,7 +158,7 @@ pub async fn reconcile<S>(world: &World, task: &Task, slot: S) -> Result<Done, r
     prune::prune(target, &task.unit.name, &world.namespace, &mut outcome, not_ready.is_empty()).await;
     let (is_new, wrote) = finish(world, task, &mut revision, &outcome, &not_ready).await?;
 
-    let revision = revision.current.map(Arc::new).or_else(|| task.last.clone());
+    let revision = revision.current.map(Arc::new);
     Ok(Done { outcome, not_ready, revision, is_new, wrote })
 }
 
