@@ -19,7 +19,7 @@ pub struct ClusterArgs {
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
     /// Namespace of bowline's own records
-    #[arg(long, value_name = "NAME", default_value = "bowline-system")]
+    #[arg(long, value_name = "NAME", default_value = crate::render::OWN_NAMESPACE)]
     pub bowline_namespace: String,
 }
 

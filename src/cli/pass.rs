@@ -46,7 +46,7 @@ impl Pass {
         let cluster = cluster_args.connect().await?;
         let records = record::Store::new(cluster.clone(), &cluster_args.bowline_namespace, history);
         let (store, _events) = Store::new(cluster.clone());
-        let live = Live::new(cluster.clone());
+        let live = Live::new(cluster.clone(), &cluster_args.bowline_namespace);
         live.ready().await;
         let desired = load::load(&checkout, &mut load::Cache::default());
         let mut cache = render::Cache::default();

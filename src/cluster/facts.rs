@@ -17,6 +17,7 @@ use crate::render::{self, Lookup, Namespace, Scope};
 #[derive(Debug)]
 pub struct Live {
     cluster: Cluster,
+    own_namespace: Arc<str>,
     state: Mutex<State>,
     moved: watch::Sender<u64>,
 }
@@ -35,15 +36,17 @@ struct State {
 /// What is known at one moment.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
+    own_namespace: Arc<str>,
     namespaces: Arc<BTreeMap<String, Namespace>>,
     discovery: Arc<Discovery>,
     copied: BTreeMap<ObjectId, Lookup>,
 }
 
 impl Live {
-    /// Begins to follow the namespaces of a cluster.
-    pub fn new(cluster: Cluster) -> Arc<Self> {
-        let live = Arc::new(Live { cluster, state: Mutex::default(), moved: watch::Sender::new(0) });
+    /// Begins to follow the namespaces of a cluster, of which one is bowline's own.
+    pub fn new(cluster: Cluster, own_namespace: &str) -> Arc<Self> {
+        let own_namespace = own_namespace.into();
+        let live = Arc::new(Live { cluster, own_namespace, state: Mutex::default(), moved: watch::Sender::new(0) });
         let follower = Arc::downgrade(&live);
         let cluster = live.cluster.clone();
         let task = tokio::spawn(async move {
@@ -165,6 +168,7 @@ impl Live {
     pub fn snapshot(&self) -> Snapshot {
         let state = self.state();
         Snapshot {
+            own_namespace: self.own_namespace.clone(),
             namespaces: state.namespaces.clone(),
             discovery: self.cluster.discovery(),
             copied: state.copied.clone(),
@@ -240,6 +244,10 @@ impl Snapshot {
 }
 
 impl render::Facts for Snapshot {
+    fn own_namespace(&self) -> &str {
+        &self.own_namespace
+    }
+
     fn namespaces(&self) -> &BTreeMap<String, Namespace> {
         &self.namespaces
     }

@@ -31,7 +31,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             sources: Vec::new(),
-            namespace: "bowline-system".to_owned(),
+            namespace: crate::render::OWN_NAMESPACE.to_owned(),
             listen: String::new(),
             history: 10,
             concurrency: 16,

@@ -88,7 +88,7 @@ pub async fn run(
     records.prepare().await.map_err(|error| Error::new("bowline's own namespace cannot be prepared").because(error))?;
     let (store, events) = Store::new(cluster.clone());
     let world = World { cluster: cluster.clone(), store, records, namespace: config.namespace.clone() };
-    let live = Live::new(cluster.clone());
+    let live = Live::new(cluster.clone(), &config.namespace);
     let teller = Arc::new(Teller::new(cluster.clone(), &config.namespace, shared.metrics));
     let slots = Arc::new(Semaphore::new(config.concurrency.max(1)));
     let share = (config.concurrency / sources.len().max(1)).max(2) * 2;

@@ -33,7 +33,7 @@ use crate::object::{Gvk, Object, ObjectId};
 use crate::unit::{Origin, Problem, UnitKind, UnitName};
 
 /// Namespace that bowline runs in when nobody says otherwise.
-pub const OWN_NAMESPACE: &str = "bowline";
+pub const OWN_NAMESPACE: &str = "bowline-system";
 
 /// Renders every unit of a source.
 ///
