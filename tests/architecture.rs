@@ -48,7 +48,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("clap_complete", &["cli"]),
     ("comfy_table", &["cli"]),
     ("indicatif", &["cli"]),
-    ("axum", &["api"]),
+    ("axum", &["api", "daemon"]), // the daemon serves what api answers
 ];
 
 /// Functions of values: what they need to know of the world comes as an argument.

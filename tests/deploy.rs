@@ -1,8 +1,15 @@
 //! `deploy/` on the control plane: what a newcomer applies is accepted, comes up, and gives the rights it says.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
-use crate::common::cluster::TestCluster;
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::common::cluster::{Process, TestCluster, wait_until};
+
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The Prometheus operator's definition, as far as the API server needs it to accept ours.
 const SERVICE_MONITORS: &str = r#"
@@ -59,6 +66,16 @@ fn the_wide_variant_is_accepted_and_comes_up() {
     assert!(!may(&cluster, &["update", "deployments.apps", "-n", "anywhere"]));
     assert!(!may(&cluster, &["deletecollection", "configmaps", "-n", "anywhere"]));
     assert!(!may(&cluster, &["impersonate", "users"]));
+
+    // The rights suffice for the whole example: definitions, roles with more rights than bowline's own, namespaces.
+    let daemon = start_daemon(&cluster, &Path::new(env!("CARGO_MANIFEST_DIR")).join("examples-repo"));
+    let web = || field(&cluster, &["deployment", "web", "-n", "prod"], "/status/readyReplicas");
+    eventually(&daemon, || Ok(ensure!(web()? == 3, "{}", web()?)));
+    eventually(&daemon, || all_ready(&cluster));
+    let refused = daemon.log();
+    assert!(!refused.contains("forbidden"), "{refused}");
+    let quotas = cluster.kubectl(&["get", "quota", "-n", "bowline-system", "-o", "name"]);
+    assert_eq!(quotas, "", "template lists for all namespaces leave out bowline's own");
 }
 
 #[test]
@@ -96,4 +113,70 @@ fn the_narrow_variant_writes_where_it_is_bound() {
         question.extend(resource.split(' '));
         assert!(!may(&cluster, &question), "{verb} {resource} in `{namespace}`");
     }
+
+    // What it may not write is reported and left out; the rest is applied.
+    let repository = cluster.folder().join("repository");
+    std::fs::create_dir(&repository).unwrap();
+    for namespace in ["bound", "free"] {
+        let objects = format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: settings, namespace: {namespace}}}\ndata: {{a: b}}\n---\n\
+             apiVersion: v1\nkind: Secret\nmetadata: {{name: password, namespace: {namespace}}}\nstringData: {{a: b}}\n"
+        );
+        std::fs::write(repository.join(format!("{namespace}.yaml")), objects).unwrap();
+    }
+    let daemon = start_daemon(&cluster, &repository);
+    eventually(&daemon, || field(&cluster, &["configmap", "settings", "-n", "bound"], "/data/a").map(drop));
+    eventually(&daemon, || field(&cluster, &["secret", "password", "-n", "bound"], "/data/a").map(drop));
+    eventually(&daemon, || {
+        let status = status(&cluster, &["-o", "table"])?;
+        ensure!(status.contains("main/free: ") && status.contains("forbidden"), "{status}");
+        Ok(())
+    });
+    assert_eq!(cluster.get("configmap", "free", "settings"), None);
+}
+
+/// The binary as the Deployment runs it, with a token of the service account that `deploy/` gives it.
+fn start_daemon(cluster: &TestCluster, repository: &Path) -> Process {
+    let kubeconfig = cluster.kubeconfig_for_service_account("bowline-system", "bowline").unwrap();
+    let mut command = bowline(cluster);
+    command.args(["run", "--poll", "1s", "--repo"]).arg(repository).arg("--kubeconfig").arg(kubeconfig);
+    Process::start(cluster.folder(), "bowline", &command).unwrap()
+}
+
+fn bowline(cluster: &TestCluster) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bowline"));
+    command.env("HOME", cluster.folder()).env_remove("KUBECONFIG");
+    command
+}
+
+#[track_caller]
+fn eventually(daemon: &Process, attempt: impl FnMut() -> Result<()>) {
+    if let Err(error) = wait_until(PATIENCE, attempt) {
+        panic!("{error:#}\n--- daemon\n{}", daemon.log());
+    }
+}
+
+/// One field of an object.
+fn field(cluster: &TestCluster, object: &[&str], pointer: &str) -> Result<Value> {
+    let mut arguments = vec!["get", "-o", "json"];
+    arguments.extend(object);
+    let object: Value = serde_json::from_str(&cluster.try_kubectl(&arguments)?)?;
+    object.pointer(pointer).cloned().with_context(|| format!("it has no {pointer}"))
+}
+
+/// What `bowline status` prints for an administrator; its exit code 1 says that something is not in order.
+fn status(cluster: &TestCluster, arguments: &[&str]) -> Result<String> {
+    let output =
+        bowline(cluster).arg("status").args(arguments).arg("--kubeconfig").arg(cluster.kubeconfig()).output()?;
+    match output.status.code() {
+        Some(0 | 1) if !output.stdout.is_empty() => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        _ => bail!("{}", String::from_utf8_lossy(&output.stderr)),
+    }
+}
+
+fn all_ready(cluster: &TestCluster) -> Result<()> {
+    let status: Value = serde_json::from_str(&status(cluster, &["-o", "json"])?)?;
+    let units = status["units"].as_array().context("no units")?;
+    ensure!(!units.is_empty() && units.iter().all(|unit| unit["ready"] == true), "{status}");
+    Ok(())
 }
