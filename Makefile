@@ -20,7 +20,7 @@ soak: ## the demo's changes over and over; MINUTES=60 unless given; fails when m
 	cargo build --bin bowline --example demo
 	cargo run --quiet --example demo -- --soak $(or $(MINUTES),60)
 
-tools: ## build the control plane, Helm and the registry that the tests run (once, into .tools/)
+tools: ## build the control plane that the tests run (once, into .tools/)
 	@tests/tools/build.sh test
 
 lint: ## formatting, clippy and documentation, warnings denied

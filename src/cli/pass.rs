@@ -55,7 +55,7 @@ impl Pass {
             live.copy(&repo.source, &rendered.copied).await;
             rendered = render::render_again(&desired, &live.snapshot(), &repo.source, &mut cache);
         }
-        let loaded = records.load(&repo.source).await;
+        let loaded = records.load(Some(&repo.source)).await;
         let loaded = loaded.map_err(|error| Error::new("the records of the cluster cannot be read").because(error))?;
         if let Some(damaged) = loaded.damaged.first() {
             return Err(Error::new(damaged.to_string()).hint("delete the Secret to begin a new history of its unit"));

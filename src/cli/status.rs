@@ -31,12 +31,9 @@ pub(super) async fn run(args: &Args) -> Result<Exit, Error> {
     let cluster = args.cluster.connect().await?;
     let statuses = statuses(&cluster, &args.cluster.bowline_namespace, args.source.as_deref()).await?;
     let store = record::Store::new(cluster, &args.cluster.bowline_namespace, 10);
-    let mut revisions = BTreeMap::new();
-    for status in &statuses {
-        let loaded = store.load(&status.source).await;
-        let loaded = loaded.map_err(|error| Error::new("the records of the cluster cannot be read").because(error))?;
-        revisions.extend(loaded.revisions);
-    }
+    let loaded = store.load(args.source.as_deref()).await;
+    let revisions =
+        loaded.map_err(|error| Error::new("the records of the cluster cannot be read").because(error))?.revisions;
     let ready =
         |name: &UnitName| statuses.iter().find_map(|status| status.units.get(name)).is_none_or(|unit| unit.ready);
     let good = statuses
@@ -61,9 +58,6 @@ async fn statuses(cluster: &Cluster, namespace: &str, only: Option<&str>) -> Res
     let read =
         maps.iter().filter_map(|map| serde_json::from_str::<Status>(map.pointer("/data/status")?.as_str()?).ok());
     let mut statuses: Vec<Status> = read.filter(|status| only.is_none_or(|only| only == status.source)).collect();
-    if let Some(only) = only.filter(|_| statuses.is_empty()) {
-        statuses.push(Status { source: only.to_owned(), ..Status::default() });
-    }
     statuses.sort_by(|one, other| one.source.cmp(&other.source));
     Ok(statuses)
 }

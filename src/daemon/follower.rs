@@ -229,7 +229,7 @@ impl Follower {
         if self.loaded {
             return true;
         }
-        match self.world.records.load(&self.name).await {
+        match self.world.records.load(Some(&self.name)).await {
             Ok(loaded) => {
                 self.revisions =
                     loaded.revisions.into_iter().map(|(name, revision)| (name, Arc::new(revision))).collect();

@@ -131,13 +131,17 @@ impl Store {
         }
     }
 
-    /// Reads the current revision of every unit of a source.
+    /// Reads the current revision of every unit of a source, or of all sources.
     ///
     /// # Errors
     /// The cluster refuses or does not answer; damaged records are part of the result.
-    pub async fn load(&self, source: &str) -> Result<Loaded, Error> {
+    pub async fn load(&self, source: Option<&str>) -> Result<Loaded, Error> {
         let mut loaded = Loaded::default();
-        for secret in self.list(&format!("{CURRENT_LABEL}=true,{SOURCE_LABEL}={source}")).await? {
+        let selector = match source {
+            Some(source) => format!("{CURRENT_LABEL}=true,{SOURCE_LABEL}={source}"),
+            None => format!("{CURRENT_LABEL}=true"),
+        };
+        for secret in self.list(&selector).await? {
             match read(&secret) {
                 // After a crash between two writes both the old and the new revision are current: the later counts.
                 Ok(revision) => match loaded.revisions.get(&revision.unit) {
