@@ -31,6 +31,9 @@ lint: ## formatting, clippy and documentation, warnings denied
 docs: ## build the API documentation into target/doc
 	cargo doc --no-deps
 
+pages: ## write the pages of docs/ that are made from the program
+	BOWLINE_WRITE_PAGES=1 cargo test --test it references
+
 clean: ## remove what was built, the tools included
 	cargo clean
 	rm -rf .tools

@@ -19,3 +19,4 @@ mod deploy;
 mod eval;
 mod kustomize;
 mod serving;
+mod references;

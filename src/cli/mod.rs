@@ -16,6 +16,7 @@ mod history;
 mod output;
 mod pass;
 mod plan;
+mod reference;
 mod render;
 mod repository;
 mod run;
@@ -29,6 +30,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
+
+pub use reference::page;
 
 /// A GitOps reconciler for Kubernetes: daemon, command line and CI check in one.
 #[derive(Debug, Parser)]

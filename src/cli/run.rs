@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connect::{self, ClusterArgs, RepoArgs};
 use super::{Exit, output};
+use crate::api;
 use crate::api::router::{Readiness, Shared};
 use crate::api::webhook::Hooks;
 use crate::daemon::config::{self, Config};
@@ -75,7 +76,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit, Error> {
     stop_on_signal(stop.clone())?;
     daemon::triggers::start(&config, &kicks, &stop)?;
     let shared = Shared { readiness: Readiness::of(["cluster"]), metrics };
-    daemon::serve(&config.listen, shared.clone(), hooks(&config, &kicks), stop.clone()).await?;
+    api::serve(&config.listen, shared.clone(), hooks(&config, &kicks), stop.clone()).await?;
     let cluster = tokio::select! {
         cluster = reach(&args.cluster) => cluster,
         () = stop.cancelled() => return Ok(Exit::Done),

@@ -24,8 +24,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::api::router::{Shared, router};
-use crate::api::webhook::{self, Hooks};
+use crate::api::router::Shared;
 use crate::cluster::Cluster;
 use crate::cluster::facts::Live;
 use crate::cluster::watch::{Event, Selection, Signal, Store, follow};
@@ -49,28 +48,6 @@ pub struct Followed {
     pub name: String,
     /// Brings its commits.
     pub fetcher: Fetcher,
-}
-
-/// Answers probes, metrics and webhooks on the configured address until `stop`; without an address nothing is served.
-///
-/// # Errors
-/// The address cannot be bound.
-pub async fn serve(listen: &str, shared: Shared, hooks: Hooks, stop: CancellationToken) -> Result<(), Error> {
-    if listen.is_empty() {
-        return Ok(());
-    }
-    let listener = tokio::net::TcpListener::bind(listen)
-        .await
-        .map_err(|error| Error::new(format!("cannot listen on {listen}")).because(error))?;
-    tokio::spawn(async move {
-        let served = axum::serve(listener, router(shared).merge(webhook::router(hooks)))
-            .with_graceful_shutdown(stop.cancelled_owned())
-            .await;
-        if let Err(error) = served {
-            warn!(%error, "the server of probes and metrics ended");
-        }
-    });
-    Ok(())
 }
 
 /// Follows all sources until `stop`; what is being written then is finished.

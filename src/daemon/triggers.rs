@@ -72,7 +72,9 @@ async fn by_schedule(mut timer: Timer, kick: UnboundedSender<Trigger>, stop: Can
 /// Calls for a fetch whenever a source on this machine changes. A watch that cannot be had is only slower: polls stay.
 pub fn watch(config: &source::Config, kick: UnboundedSender<Trigger>, stop: CancellationToken) {
     // The fetcher has ended when nobody listens: the program stops.
-    let changed = move || drop(kick.send(Trigger::File));
+    let changed = move || {
+        let _ = kick.send(Trigger::File);
+    };
     match source::watch(config, changed) {
         Ok(Some(watch)) => drop(tokio::spawn(async move {
             stop.cancelled().await;
