@@ -18,5 +18,5 @@ mod converge;
 mod deploy;
 mod eval;
 mod kustomize;
-mod serving;
 mod references;
+mod serving;

@@ -120,9 +120,10 @@ struct Capped<R> {
 impl<R: Read> Read for Capped<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let length = self.source.read(buffer)? as u64;
-        self.left = self.left.checked_sub(length).ok_or_else(|| {
-            std::io::Error::other(Unreadable::TooBig(self.total).to_string())
-        })?;
+        self.left = self
+            .left
+            .checked_sub(length)
+            .ok_or_else(|| std::io::Error::other(Unreadable::TooBig(self.total).to_string()))?;
         Ok(buffer.len().min(usize::try_from(length).unwrap_or(usize::MAX)))
     }
 }

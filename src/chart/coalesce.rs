@@ -134,7 +134,10 @@ impl Layers<'_> {
                     into.insert(key, Value::Map(copy));
                 }
                 (Value::Map(_), Some(_)) => {
-                    self.warn(format!("Conflict: cannot merge map onto non-map for {:?}. Skipping.", key.to_str_lossy()));
+                    self.warn(format!(
+                        "Conflict: cannot merge map onto non-map for {:?}. Skipping.",
+                        key.to_str_lossy()
+                    ));
                 }
                 (_, Some(Value::Map(_))) => self.warn(format!("key {key} is table. Skipping")),
                 (scalar, _) => into.insert(key, scalar),
@@ -290,7 +293,8 @@ mod tests {
 
     #[test]
     fn globals_reach_every_chart_below() {
-        let chart = parent(json!({"global": {"zone": "a", "deep": {"one": 1}}}), json!({"global": {"deep": {"two": 2}}}));
+        let chart =
+            parent(json!({"global": {"zone": "a", "deep": {"one": 1}}}), json!({"global": {"deep": {"two": 2}}}));
         let values = coalesced(&chart, &json!({"global": {"zone": "b"}}));
         assert_eq!(values["child"]["global"], json!({"zone": "b", "deep": {"one": 1, "two": 2}}));
         assert_eq!(values["global"], json!({"zone": "b", "deep": {"one": 1}}));
@@ -299,7 +303,8 @@ mod tests {
     #[test]
     fn a_dependency_whose_values_are_no_mapping_is_an_error() {
         let chart = parent(json!({}), json!({}));
-        let error = coalesce_values(&chart, &map(&json!({"child": "x"})), Nulls::Remove, &mut Vec::new()).err().unwrap();
+        let error =
+            coalesce_values(&chart, &map(&json!({"child": "x"})), Nulls::Remove, &mut Vec::new()).err().unwrap();
         assert_eq!(error.to_string(), "type mismatch on child: %!t(string=x)");
     }
 

@@ -9,7 +9,9 @@ use serde_json::{Map, Value};
 
 /// A value of another type than its field has; prints as Go prints it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {found} into Go {place} of type {wanted}")]
+#[error(
+    "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {found} into Go {place} of type {wanted}"
+)]
 pub(crate) struct WrongType {
     found: &'static str,
     place: String,
@@ -164,7 +166,14 @@ fn float_text(float: f64) -> String {
     #[expect(clippy::cast_possible_truncation, reason = "Helm's YAML package writes floats with 32 bits here")]
     let float = float as f32;
     if !float.is_finite() {
-        return if float.is_nan() { "NaN" } else if float > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+        return if float.is_nan() {
+            "NaN"
+        } else if float > 0.0 {
+            "+Inf"
+        } else {
+            "-Inf"
+        }
+        .to_owned();
     }
     let scientific = format!("{float:e}");
     let Some((digits, exponent)) = scientific.split_once('e') else { return scientific };

@@ -80,8 +80,13 @@ fn choose(member: &mut Member, user: &Map, path: &str, warnings: &mut Vec<String
     apply_tags(&mut member.metadata, &values, warnings);
     apply_conditions(&mut member.metadata, &values, path, warnings);
 
-    let disabled: BTreeSet<String> =
-        member.metadata.dependencies.iter().filter(|wanted| !wanted.enabled).map(|wanted| wanted.name.clone()).collect();
+    let disabled: BTreeSet<String> = member
+        .metadata
+        .dependencies
+        .iter()
+        .filter(|wanted| !wanted.enabled)
+        .map(|wanted| wanted.name.clone())
+        .collect();
     member.dependencies.retain(|below| !disabled.contains(below.name()));
     member.metadata.dependencies.retain(|wanted| !disabled.contains(&wanted.name));
     for below in &mut member.dependencies {
@@ -100,9 +105,10 @@ fn resolve(member: &Member) -> Vec<Member> {
     };
     let mut chosen: Vec<Member> = member.dependencies.iter().filter(|below| !listed(below)).cloned().collect();
     for wanted in wanted {
-        let found = member.dependencies.iter().find(|below| {
-            below.name() == wanted.name && is_compatible(&wanted.version, &below.metadata.version)
-        });
+        let found = member
+            .dependencies
+            .iter()
+            .find(|below| below.name() == wanted.name && is_compatible(&wanted.version, &below.metadata.version));
         if let Some(found) = found {
             let mut found = found.clone();
             if !wanted.alias.is_empty() {

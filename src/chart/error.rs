@@ -17,8 +17,10 @@ pub enum Error {
     #[error(transparent)]
     Values(#[from] Unusable),
     /// The release cannot have that name.
-    #[error("release name check failed: release name {0:?}: invalid release name, must match regex \
-             ^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$ and the length must not be longer than 53")]
+    #[error(
+        "release name check failed: release name {0:?}: invalid release name, must match regex \
+             ^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$ and the length must not be longer than 53"
+    )]
     ReleaseName(String),
     /// The release has no name.
     #[error("release name check failed: no name provided")]
@@ -108,7 +110,8 @@ impl Error {
             text.push('\n');
         }
         text.push_str("  hint: `bowline template --debug` prints what was rendered\n");
-        let excerpt = Excerpt { file: error.source_file.clone(), rendered: true, line: error.line, column: error.column, text };
+        let excerpt =
+            Excerpt { file: error.source_file.clone(), rendered: true, line: error.line, column: error.column, text };
         Error::Manifest { message: error.to_string(), excerpt: Box::new(excerpt) }
     }
 }

@@ -16,9 +16,16 @@ enum Part {
     /// Any run at all.
     Super,
     /// One of these characters, or none of them.
-    List { members: String, negated: bool },
+    List {
+        members: String,
+        negated: bool,
+    },
     /// One character in a range, or outside of it.
-    Range { low: char, high: char, negated: bool },
+    Range {
+        low: char,
+        high: char,
+        negated: bool,
+    },
     /// One of several patterns.
     Either(Vec<Vec<Part>>),
 }

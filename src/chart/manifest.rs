@@ -167,7 +167,10 @@ fn head(value: &Value, manifest: &mut Manifest) -> Result<BTreeMap<String, Strin
     if let Some(fields) = Fields::document(value, "SimpleHead", "util.SimpleHead")? {
         fields.text("apiVersion", &mut manifest.api_version)?;
         fields.text("kind", &mut manifest.kind)?;
-        if let Some(metadata) = fields.nested("metadata", "struct { Name string \"json:\\\"name\\\"\"; Annotations map[string]string \"json:\\\"annotations\\\"\" }")? {
+        if let Some(metadata) = fields.nested(
+            "metadata",
+            "struct { Name string \"json:\\\"name\\\"\"; Annotations map[string]string \"json:\\\"annotations\\\"\" }",
+        )? {
             metadata.text("name", &mut manifest.name)?;
             metadata.text_map("annotations", &mut annotations)?;
         }
@@ -252,7 +255,11 @@ mod tests {
 
     #[test]
     fn hooks_are_told_apart_and_unknown_events_leave_a_document_out() {
-        let document = |hook: &str| format!("kind: Job\nmetadata: {{name: j, annotations: {{helm.sh/hook: {hook}, helm.sh/hook-weight: -5}}}}\n");
+        let document = |hook: &str| {
+            format!(
+                "kind: Job\nmetadata: {{name: j, annotations: {{helm.sh/hook: {hook}, helm.sh/hook-weight: -5}}}}\n"
+            )
+        };
         let (hooks, manifests) = sorted(&document("\"Pre-Install, test-success\"")).unwrap();
         assert!(manifests.is_empty());
         assert_eq!(hooks[0].events, [HookEvent::PreInstall, HookEvent::Test]);

@@ -295,7 +295,8 @@ fn sanitize(text: &mut String) {
     if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         return;
     }
-    *text = text.chars().filter_map(|c| if c.is_whitespace() { Some(' ') } else { printable(c).then_some(c) }).collect();
+    *text =
+        text.chars().filter_map(|c| if c.is_whitespace() { Some(' ') } else { printable(c).then_some(c) }).collect();
 }
 
 /// Go's `unicode.IsPrint` without unassigned code points: no control, format, surrogate or private use character.

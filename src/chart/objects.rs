@@ -216,7 +216,8 @@ struct Kube(Capabilities);
 
 impl Object for Kube {
     fn type_of(&self) -> Type {
-        static TYPE: Named = Named { name: "common.KubeVersion", under: Under::Struct, methods: &[STRING, GIT_VERSION] };
+        static TYPE: Named =
+            Named { name: "common.KubeVersion", under: Under::Struct, methods: &[STRING, GIT_VERSION] };
         const STRING: Function = method("String", &[], "the version without suffixes", |_, arguments| {
             Ok(kube_text(arguments, |kube| kube.normalized.clone()))
         });

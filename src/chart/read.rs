@@ -22,7 +22,9 @@ pub fn read_dir(folder: &Path) -> Result<Chart, Unreadable> {
         return Err(Unreadable::NotAChart { folder: chart_file, reason: text });
     }
     let rules = match std::fs::read(folder.join(".helmignore")) {
-        Ok(text) => Rules::parse(&String::from_utf8_lossy(&text)).map_err(|error| Unreadable::Ignore(error.to_string()))?,
+        Ok(text) => {
+            Rules::parse(&String::from_utf8_lossy(&text)).map_err(|error| Unreadable::Ignore(error.to_string()))?
+        }
         Err(_) => Rules::parse("").unwrap_or_default(),
     };
     let mut budget = Budget::new(Limits::default());

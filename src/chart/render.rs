@@ -202,7 +202,11 @@ fn run(
     }
     check_kubernetes(chart, capabilities)?;
 
-    let mut plan = Plan { templates: BTreeMap::new(), release: objects::release(release), capabilities: objects::capabilities(capabilities) };
+    let mut plan = Plan {
+        templates: BTreeMap::new(),
+        release: objects::release(release),
+        capabilities: objects::capabilities(capabilities),
+    };
     plan.add(&root, "", &objects::root_values(&values));
     let names = plan.names();
     let templates = chart.parsed().get(&names, &plan.templates).map_err(|(name, error)| Error::parse(&error, &name))?;
@@ -282,7 +286,8 @@ struct Planned {
 impl Plan {
     /// Adds a chart and those below it; gives its dot, which the parent has under `.Subcharts`.
     fn add(&mut self, member: &Member, parent: &str, values: &Map) -> Map {
-        let folder = if parent.is_empty() { member.name().to_owned() } else { format!("{parent}/charts/{}", member.name()) };
+        let folder =
+            if parent.is_empty() { member.name().to_owned() } else { format!("{parent}/charts/{}", member.name()) };
         let below = Map::new();
         let dot: Map = [
             ("Chart", objects::chart(member, parent.is_empty())),

@@ -38,7 +38,8 @@ impl Given {
     pub fn merge(&self, read: &mut dyn FnMut(&str) -> Result<String, String>) -> Result<Map<String, Value>, Unusable> {
         let mut values = Map::new();
         for (name, text) in &self.files {
-            let document = self::read(text).map_err(|error| Unusable(format!("failed to parse {name}: {}", error.0)))?;
+            let document =
+                self::read(text).map_err(|error| Unusable(format!("failed to parse {name}: {}", error.0)))?;
             set::merge(&mut values, document);
         }
         for text in &self.json {

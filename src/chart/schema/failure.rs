@@ -107,6 +107,9 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped() {
-        assert_eq!([number(9.0), number(65536.0), number(-1_234_567.5), number(100.0)], ["9", "65,536", "-1,234,567.5", "100"]);
+        assert_eq!(
+            [number(9.0), number(65536.0), number(-1_234_567.5), number(100.0)],
+            ["9", "65,536", "-1,234,567.5", "100"]
+        );
     }
 }

@@ -211,9 +211,14 @@ impl<'s> Check<'s> {
 
     fn format(&self, format: &str, value: &Json) -> Result<(), Failure> {
         let rule = serde_json::json!({"type": "string", "format": format});
-        let checked = jsonschema::options().should_validate_formats(true).should_ignore_unknown_formats(true).build(&rule);
+        let checked =
+            jsonschema::options().should_validate_formats(true).should_ignore_unknown_formats(true).build(&rule);
         let valid = !value.is_string() || checked.is_ok_and(|rule| rule.is_valid(value));
-        if valid { Ok(()) } else { Err(self.fail(format!("{} is not valid {format}: invalid {format}", display(value)))) }
+        if valid {
+            Ok(())
+        } else {
+            Err(self.fail(format!("{} is not valid {format}: invalid {format}", display(value))))
+        }
     }
 
     fn reference(&mut self, reference: &str, value: &Json) -> Outcome {
@@ -415,7 +420,10 @@ impl<'s> Check<'s> {
         most: &str,
         failures: &mut Vec<Failure>,
     ) {
-        for (keyword, broken) in [(least, size(rules, least).is_some_and(|least| found < least)), (most, size(rules, most).is_some_and(|most| found > most))] {
+        for (keyword, broken) in [
+            (least, size(rules, least).is_some_and(|least| found < least)),
+            (most, size(rules, most).is_some_and(|most| found > most)),
+        ] {
             if broken {
                 let wanted = size(rules, keyword).unwrap_or_default();
                 failures.push(self.fail(format!("{keyword}: got {}, want {}", count(found), count(wanted))));
@@ -606,7 +614,10 @@ fn canonical(value: &Json) -> Json {
         Json::Array(items) => items.iter().map(canonical).collect(),
         Json::Object(map) => {
             let sorted: std::collections::BTreeMap<_, _> = map.iter().collect();
-            sorted.into_iter().map(|(key, value)| Json::Array(vec![Json::from(key.as_str()), canonical(value)])).collect()
+            sorted
+                .into_iter()
+                .map(|(key, value)| Json::Array(vec![Json::from(key.as_str()), canonical(value)]))
+                .collect()
         }
         other => other.clone(),
     }

@@ -53,7 +53,11 @@ impl<'s> Document<'s> {
             return Some(schema);
         }
         let fragment = decode_percent(fragment);
-        if fragment.starts_with('/') { schema.pointer(&fragment) } else { self.named.get(&format!("#{fragment}")).copied() }
+        if fragment.starts_with('/') {
+            schema.pointer(&fragment)
+        } else {
+            self.named.get(&format!("#{fragment}")).copied()
+        }
     }
 }
 

@@ -16,7 +16,11 @@ fn messages_are_those_of_helm() {
         (json!({"properties": {"a": {"enum": ["x", 1]}}}), json!({"a": 2}), "- at '/a': value must be one of 'x', 1\n"),
         (json!({"const": null}), json!(1), "- at '': value must be <nil>\n"),
         (json!({"maximum": 1000}), json!(2000), "- at '': maximum: got 2,000, want 1,000\n"),
-        (json!({"additionalProperties": false}), json!({"b": 1, "a'": 2}), "- at '': additional properties 'a\\'', 'b' not allowed\n"),
+        (
+            json!({"additionalProperties": false}),
+            json!({"b": 1, "a'": 2}),
+            "- at '': additional properties 'a\\'', 'b' not allowed\n",
+        ),
         (json!({"pattern": "^a$"}), json!("b"), "- at '': 'b' does not match pattern '^a$'\n"),
         (json!({"uniqueItems": true}), json!([1, 2, 1.0]), "- at '': items at 0 and 2 are equal\n"),
         (json!({"not": {}}), json!(1), "- at '': 'not' failed\n"),
@@ -41,7 +45,11 @@ fn messages_are_those_of_helm() {
             json!({"ab": 1}),
             "- at '': invalid propertyName 'ab'\n  - at '': maxLength: got 2, want 1\n",
         ),
-        (json!({"if": {"type": "string"}, "then": {"minLength": 2}}), json!("a"), "- at '': minLength: got 1, want 2\n"),
+        (
+            json!({"if": {"type": "string"}, "then": {"minLength": 2}}),
+            json!("a"),
+            "- at '': minLength: got 1, want 2\n",
+        ),
         (
             json!({"properties": {"a": true}, "unevaluatedProperties": false}),
             json!({"a": 1, "b": 2}),
