@@ -302,3 +302,51 @@ fn too_much_at_once_waits_for_an_approval() {
     story.wait_ready(&second);
     assert!(story.cluster.get("configmap", &home, "m24").is_some());
 }
+
+#[test]
+fn a_copy_follows_its_source_and_outlives_it() {
+    let mut story = Story::new("copies");
+    let (origin, home) = (story.cluster.namespace("copies-from"), story.cluster.namespace("copies-to"));
+    story.cluster.apply(&config_map(&origin, "shared", "a", "1"));
+    let list = format!(
+        "apiVersion: bowline.dev/v1\nkind: TemplateList\nmetadata: {{name: copies}}\nspec:\n  namespaces: [{home}]\n  templates:\n  \
+         - copyFrom: {{namespace: {origin}, kind: ConfigMap, name: shared}}\n"
+    );
+    let commit = story.commit("copy", &[("list.yaml", &list)]);
+    story.start();
+    story.wait_ready(&commit);
+    story.wait_for("configmap", &home, "shared", "/data/a", &json!("1"));
+    story.cluster.apply(&config_map(&origin, "shared", "a", "2"));
+    story.wait_for("configmap", &home, "shared", "/data/a", &json!("2"));
+
+    let mark = story.cluster.audit_mark();
+    story.cluster.kubectl(&["delete", "configmap", "shared", "-n", &origin]);
+    let status = story.wait_status(&commit, |status| status["sources"][0]["stale"].is_array());
+    assert_eq!(
+        status["sources"][0]["stale"][0],
+        format!("ConfigMap/{home}/shared (copied from ConfigMap/{origin}/shared)")
+    );
+    assert_eq!(story.deletes_since(mark, &home), Vec::<String>::new());
+    assert_eq!(story.cluster.get("configmap", &home, "shared").unwrap()["data"]["a"], "2");
+}
+
+#[test]
+fn an_idle_daemon_asks_nothing_of_the_cluster() {
+    let mut story = Story::new("idle");
+    let home = story.cluster.namespace("idle");
+    let commit = story.commit("web", &[("web.yaml", &deployment(&home, "web", "nginx:1"))]);
+    story.start();
+    story.wait_ready(&commit);
+    // The status is written when everything has come to rest; what comes after it is what rest costs.
+    let mark = story.cluster.audit_mark();
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    let asked: Vec<String> = story
+        .cluster
+        .audit_since(mark)
+        .iter()
+        .filter(|event| event.user_agent.starts_with("bowline") && event.verb != "watch")
+        .filter(|event| event.uri.contains(&story.source) || event.namespace() == home)
+        .map(|event| format!("{} {}", event.verb, event.uri))
+        .collect();
+    assert_eq!(asked, Vec::<String>::new());
+}

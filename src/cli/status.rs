@@ -150,6 +150,9 @@ fn source_lines(status: &Status) -> String {
             text.push_str(&format!("    would be deleted: {object}\n"));
         }
     }
+    for stale in status.stale.iter().take(50) {
+        text.push_str(&format!("  stale: {stale}\n"));
+    }
     for orphan in status.orphans.iter().take(50) {
         text.push_str(&format!("  orphan: {orphan}\n"));
     }

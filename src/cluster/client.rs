@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
@@ -156,7 +156,11 @@ struct Inner {
     withheld: AtomicUsize,
     counts: Mutex<Counts>,
     throttled: AtomicU64,
+    listener: OnceLock<Listener>,
 }
+
+/// Told of each answered request: what it did, and the status code; `None` when there was no answer.
+type Listener = Box<dyn Fn(Verb, Option<u16>) + Send + Sync>;
 
 impl fmt::Debug for Client {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -186,6 +190,7 @@ impl Client {
                 withheld: AtomicUsize::new(0),
                 counts: Mutex::default(),
                 throttled: AtomicU64::new(0),
+                listener: OnceLock::new(),
             }),
         })
     }
@@ -195,7 +200,15 @@ impl Client {
         self.inner.counts.lock().map(|counts| counts.clone()).unwrap_or_default()
     }
 
+    /// Tells `listener` of every request from now on; the first listener stays.
+    pub fn listen(&self, listener: impl Fn(Verb, Option<u16>) + Send + Sync + 'static) {
+        let _ = self.inner.listener.set(Box::new(listener));
+    }
+
     fn count(&self, verb: Verb, code: u16) {
+        if let Some(listener) = self.inner.listener.get() {
+            listener(verb, (code != 0).then_some(code));
+        }
         if let Ok(mut counts) = self.inner.counts.lock() {
             *counts.entry((verb, code)).or_insert(0) += 1;
         }

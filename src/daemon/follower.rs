@@ -75,7 +75,7 @@ pub struct Follower {
     damaged: Vec<String>,
     approved: BTreeSet<String>,
     pending: BTreeMap<UnitName, Trigger>,
-    running: BTreeMap<UnitName, CancellationToken>,
+    running: BTreeMap<UnitName, (CancellationToken, Instant)>,
     failures: BTreeMap<UnitName, Failure>,
     units: BTreeMap<UnitName, UnitStatus>,
     fetch: Fetch,
@@ -149,7 +149,7 @@ impl Follower {
 
     /// Lets running units finish what they write; their waits end at once.
     async fn drain(&mut self) {
-        for cancel in self.running.values() {
+        for (cancel, _) in self.running.values() {
             cancel.cancel();
         }
         while !self.running.is_empty() {
@@ -305,7 +305,7 @@ impl Follower {
                 continue;
             }
             if is_due(&self.world, prepared, name, self.revisions.get(name).map(Arc::as_ref)) {
-                if !same && let Some(cancel) = self.running.get(name) {
+                if !same && let Some((cancel, _)) = self.running.get(name) {
                     cancel.cancel();
                 }
                 self.pending.insert(name.clone(), trigger);
@@ -422,7 +422,7 @@ impl Follower {
         let cancel = task.cancel.clone();
         let (world, slots, outbox) = (self.world.clone(), self.slots.clone(), self.outbox.clone());
         self.units.entry(name.clone()).or_insert_with(UnitStatus::pending).waits.clear();
-        self.running.insert(name.clone(), cancel);
+        self.running.insert(name.clone(), (cancel, Instant::now()));
         tokio::spawn(async move {
             let unit = name.clone();
             let work = tokio::spawn(async move {
@@ -439,7 +439,12 @@ impl Follower {
     }
 
     fn done(&mut self, name: &UnitName, result: Result<Done, record::Error>) {
-        self.running.remove(name);
+        let took = self.running.remove(name).map(|(_, began)| began.elapsed()).unwrap_or_default();
+        let ok = result.as_ref().is_ok_and(Done::succeeded);
+        self.teller.metrics.reconciled(&self.name, ok, took);
+        if ok {
+            self.teller.metrics.succeeded(&self.name, std::time::SystemTime::now());
+        }
         match result {
             Ok(done) => self.finished(name, &done),
             Err(error) => {
@@ -553,6 +558,9 @@ impl Follower {
         if !self.running.is_empty() || !self.pending.keys().all(waits) {
             return;
         }
+        let ready = self.units.values().filter(|status| status.ready).count();
+        self.teller.metrics.units(&self.name, "ready", ready);
+        self.teller.metrics.units(&self.name, "failing", self.units.len() - ready);
         let (desired, prepared) = (self.desired.as_deref(), self.prepared.as_deref());
         let mut status = Status::of(
             &self.name,

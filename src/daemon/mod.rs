@@ -61,6 +61,8 @@ pub async fn run(
     shared: Shared,
     stop: CancellationToken,
 ) -> Result<(), Error> {
+    let metrics = shared.metrics.clone();
+    cluster.client().listen(move |verb, code| metrics.request(verb.word(), code));
     let records = record::Store::new(cluster.clone(), &config.namespace, config.history);
     records.prepare().await.map_err(|error| Error::new("bowline's own namespace cannot be prepared").because(error))?;
     let (store, events) = Store::new(cluster.clone());

@@ -65,6 +65,9 @@ pub struct Status {
     /// Objects that are no longer wanted and were left in the cluster.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orphans: Vec<String>,
+    /// Copies whose source is gone: kept as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stale: Vec<String>,
     /// Records that cannot be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub damaged: Vec<String>,
@@ -180,6 +183,7 @@ impl Status {
             problems,
             approval,
             orphans: Vec::new(),
+            stale: rendered.stale.iter().map(|(copy, from)| format!("{copy} (copied from {from})")).collect(),
             damaged: damaged.to_vec(),
             units: restless.map(|(name, status)| (name.clone(), status.clone())).collect(),
         }
