@@ -1,4 +1,5 @@
 //! The one integration test binary: each module is listed here.
+mod charts;
 mod examples;
 mod health;
 mod load;

@@ -1,5 +1,6 @@
 //! Why a chart does not render: Helm's words, and beside them the line, a marker, and the value at fault.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use super::coalesce::Mismatch;
@@ -69,6 +70,8 @@ pub enum Error {
         message: String,
         /// Where in what was rendered.
         excerpt: Box<Excerpt>,
+        /// What all templates rendered to, by name.
+        files: BTreeMap<String, String>,
     },
 }
 
@@ -96,7 +99,7 @@ impl Error {
         Error::Template { message: error.helm(file), excerpt }
     }
 
-    pub(crate) fn split(error: &SplitError) -> Self {
+    pub(crate) fn split(error: &SplitError, files: BTreeMap<String, String>) -> Self {
         let mut text = format!("  --> rendered from {}", error.source_file);
         if error.line > 0 {
             let _ = writeln!(text, ", line {} of the document", error.line);
@@ -112,7 +115,7 @@ impl Error {
         text.push_str("  hint: `bowline template --debug` prints what was rendered\n");
         let excerpt =
             Excerpt { file: error.source_file.clone(), rendered: true, line: error.line, column: error.column, text };
-        Error::Manifest { message: error.to_string(), excerpt: Box::new(excerpt) }
+        Error::Manifest { message: error.to_string(), excerpt: Box::new(excerpt), files }
     }
 }
 

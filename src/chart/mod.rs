@@ -27,6 +27,7 @@ mod glob;
 mod ignore;
 mod manifest;
 mod objects;
+mod output;
 mod paths;
 mod schema;
 mod version;
@@ -43,9 +44,10 @@ pub use coalesce::Mismatch;
 pub use error::{Error, Excerpt};
 pub use manifest::{Hook, HookEvent, Manifest, SplitError};
 pub use metadata::{Dependency, Invalid, Lock, Maintainer, Metadata};
+pub use output::{NoSuchTemplate, Show};
 pub use read::{read_archive, read_archive_within, read_dir, read_files};
 pub use render::{Cluster, Options, Release, Rendered, check_release_name, render};
-pub use values::{Given, Unusable, read as read_values};
+pub use values::{Given, Unusable, io_words, read as read_values};
 
 use crate::template::Templates;
 

@@ -121,7 +121,8 @@ pub fn render(
         if let Some(error) = failures.pop() {
             return Err(error);
         }
-        let (hooks, manifests) = manifest::sort(&rendered.files).map_err(|error| Error::split(&error))?;
+        let sorted = manifest::sort(&rendered.files);
+        let (hooks, manifests) = sorted.map_err(|error| Error::split(&error, std::mem::take(&mut rendered.files)))?;
         (rendered.hooks, rendered.manifests) = (hooks, manifests);
         Ok(rendered)
     })

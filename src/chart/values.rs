@@ -16,8 +16,8 @@ pub struct Unusable(String);
 /// What a user gives to a chart, in the order Helm lays it over each other: files first, literals last.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Given {
-    /// Values files with their texts.
-    pub files: Vec<(String, Vec<u8>)>,
+    /// Values files.
+    pub files: Vec<String>,
     /// `--set-json`.
     pub json: Vec<String>,
     /// `--set`.
@@ -31,21 +31,23 @@ pub struct Given {
 }
 
 impl Given {
-    /// Merges everything; `read` brings the text of a file that `--set-file` names, or the reason why not.
+    /// Merges everything; `read` brings the bytes of a file that is named, or the reason why not.
     ///
     /// # Errors
     /// A text is not YAML, no mapping, or not of the option's grammar; or a file cannot be read.
-    pub fn merge(&self, read: &mut dyn FnMut(&str) -> Result<String, String>) -> Result<Map<String, Value>, Unusable> {
+    pub fn merge(&self, read: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>) -> Result<Map<String, Value>, Unusable> {
         let mut values = Map::new();
-        for (name, text) in &self.files {
+        for name in &self.files {
+            let text = read(name).map_err(Unusable)?;
             let document =
-                self::read(text).map_err(|error| Unusable(format!("failed to parse {name}: {}", error.0)))?;
+                self::read(&text).map_err(|error| Unusable(format!("failed to parse {name}: {}", error.0)))?;
             set::merge(&mut values, document);
         }
+        let mut read = |name: &str| read(name).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         for text in &self.json {
             // Helm hides the reason of a failure here.
             let whole = if text.trim_start().starts_with('{') { " JSON:" } else { "" };
-            set::set(&mut values, Flag::Json, text, read)
+            set::set(&mut values, Flag::Json, text, &mut read)
                 .map_err(|_| Unusable(format!("failed parsing --set-json data{whole} {text}")))?;
         }
         values.values_mut().for_each(as_floats);
@@ -56,7 +58,7 @@ impl Given {
             (Flag::Literal, &self.literals),
         ] {
             for line in lines {
-                set::set(&mut values, flag, line, read).map_err(|error| Unusable(error.to_string()))?;
+                set::set(&mut values, flag, line, &mut read).map_err(|error| Unusable(error.to_string()))?;
             }
         }
         Ok(values)
@@ -131,7 +133,7 @@ fn yaml_words_at(error: &yaml::Error, _lines_before: usize) -> String {
 }
 
 /// What Go says when a file cannot be opened: `open a/b: no such file or directory`.
-pub(crate) fn io_words(what: &str, path: &Path, error: &std::io::Error) -> String {
+pub fn io_words(what: &str, path: &Path, error: &std::io::Error) -> String {
     use std::io::ErrorKind;
     let reason = match error.kind() {
         ErrorKind::NotFound => "no such file or directory".to_owned(),

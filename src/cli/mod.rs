@@ -22,6 +22,7 @@ mod repository;
 mod run;
 mod show;
 mod status;
+mod template;
 mod version;
 mod world;
 
@@ -45,6 +46,7 @@ pub struct Args {
 enum Command {
     Check(check::Args),
     Eval(eval::Args),
+    Template(template::Args),
     Health(health::Args),
     Render(render::Args),
     Run(run::Args),
@@ -87,6 +89,7 @@ fn dispatch(command: Command) -> Result<Exit, Error> {
     match command {
         Command::Check(args) => check::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Template(args) => template::run(&args),
         Command::Health(args) => health::run(&args),
         Command::Render(args) => render::run(&args),
         Command::Run(args) => block_on(run::run(&args))?,

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;
 
+use crate::chart::Options;
 use crate::error::Error;
 use crate::template::{Clock, Context, MissingKey, Moment, Random, Seeded};
 
@@ -36,11 +37,31 @@ impl World {
     }
 }
 
+impl World {
+    /// How a chart is rendered with it.
+    pub(super) fn options(&self) -> Result<Options, Error> {
+        let mut seed = [0; 32];
+        match self.seed {
+            Some(number) => seed[..8].copy_from_slice(&number.to_le_bytes()),
+            None => fill_from_system(&mut seed)?,
+        }
+        let now = match self.now {
+            Some(now) => Moment { seconds: now.timestamp(), nanoseconds: now.timestamp_subsec_nanos() },
+            None => SystemClock.now(),
+        };
+        Ok(Options::new(seed, now))
+    }
+}
+
 // A generator with a seed that nobody knows: keys that templates make of it are secrets.
 fn system_random() -> Result<Seeded, Error> {
     let mut seed = [0; 32];
-    OsRng.try_fill_bytes(&mut seed).map_err(|error| Error::new("cannot read random bytes").because(error))?;
+    fill_from_system(&mut seed)?;
     Ok(Seeded::from_bytes(seed))
+}
+
+fn fill_from_system(seed: &mut [u8; 32]) -> Result<(), Error> {
+    OsRng.try_fill_bytes(seed).map_err(|error| Error::new("cannot read random bytes").because(error))
 }
 
 struct SystemClock;
