@@ -43,7 +43,6 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("kube", &["cluster"]),
     ("k8s_openapi", &["cluster"]),
     ("git2", &["source"]),
-    ("yaml_rust2", &["yaml"]),
     ("clap", &["cli", "main"]),
     ("clap_complete", &["cli"]),
     ("comfy_table", &["cli"]),
