@@ -70,7 +70,10 @@ fn the_wide_variant_is_accepted_and_comes_up() {
     // The rights suffice for the whole example: definitions, roles with more rights than bowline's own, namespaces.
     let daemon = start_daemon(&cluster, &Path::new(env!("CARGO_MANIFEST_DIR")).join("examples-repo"));
     let web = || field(&cluster, &["deployment", "web", "-n", "prod"], "/status/readyReplicas");
-    eventually(&daemon, || Ok(ensure!(web()? == 3, "{}", web()?)));
+    eventually(&daemon, || {
+        ensure!(web()? == 3, "{}", web()?);
+        Ok(())
+    });
     eventually(&daemon, || all_ready(&cluster));
     let refused = daemon.log();
     assert!(!refused.contains("forbidden"), "{refused}");

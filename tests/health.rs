@@ -55,7 +55,7 @@ fn read_shared_cases() -> Vec<Case> {
         let file = entry["file"].as_str().unwrap().to_owned();
         // A case that cannot be read counts as judged wrongly: it has no health at all.
         let unreadable = |error: yaml::Error| {
-            println!("{file}: {error}");
+            eprintln!("{file}: {error}");
             object(json!({"apiVersion": "unreadable.example.com/v1", "kind": "Unreadable"}))
         };
         let object = read(&folder.join(&file)).unwrap_or_else(unreadable);

@@ -1,4 +1,6 @@
 //! The one integration test binary: each module is listed here.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
 mod charts;
 mod examples;
 mod health;

@@ -130,7 +130,7 @@ fn hostile_texts_end_at_a_limit() {
     let long_text = format!("a: &a \"{}\"\nb: [{}]\n", "x".repeat(100_000), "*a,".repeat(10_000));
     let deep = "[".repeat(100_000);
     let deep_block: String = (0..2_000).map(|n| format!("{}a:\n", " ".repeat(n))).collect();
-    let anchors = format!("{}x{}", "&a [".repeat(1), "]".repeat(1));
+    let anchors = format!("{}x{}", "&a [", "]");
     for text in [&laughs, &long_text, &deep, &deep_block] {
         assert!(yaml::read(text.as_bytes(), &options).is_err());
     }

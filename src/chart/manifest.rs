@@ -127,9 +127,9 @@ pub(crate) fn split(text: &str) -> Vec<&str> {
     let mut documents = Vec::new();
     let (mut start, mut at) = (0, 0);
     for line in text.split_inclusive('\n') {
-        if line.starts_with("---") {
+        if let Some(rest) = line.strip_prefix("---") {
             documents.push(&text[start..at]);
-            let rest = line[3..].trim_start_matches([' ', '\t']);
+            let rest = rest.trim_start_matches([' ', '\t']);
             start = at + line.len() - rest.len();
         }
         at += line.len();

@@ -46,7 +46,7 @@ pub use manifest::{Hook, HookEvent, Manifest, SplitError};
 pub use metadata::{Dependency, Invalid, Lock, Maintainer, Metadata};
 pub use output::{NoSuchTemplate, Show};
 pub use read::{read_archive, read_archive_within, read_dir, read_files};
-pub use render::{Cluster, Options, Release, Rendered, check_release_name, render};
+pub use render::{Cluster, Options, Release, Rendered, check_release_name, render, render_each};
 pub use values::{Given, Unusable, io_words, read as read_values};
 
 use crate::template::Templates;

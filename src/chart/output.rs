@@ -29,7 +29,7 @@ impl Show {
     pub fn hooks<'r>(&self, rendered: &'r Rendered) -> impl Iterator<Item = &'r Hook> {
         let (none, skip_tests) = (self.no_hooks, self.skip_tests);
         let is_test = |hook: &Hook| hook.events.contains(&HookEvent::Test);
-        rendered.hooks.iter().filter(move |hook| !none && !(skip_tests && is_test(hook)))
+        rendered.hooks.iter().filter(move |hook| !(none || skip_tests && is_test(hook)))
     }
 
     /// The text.

@@ -132,7 +132,7 @@ pub fn render(
 ///
 /// # Errors
 /// Whatever keeps all templates from being executed.
-pub(crate) fn render_each(
+pub fn render_each(
     chart: &Chart,
     values: &JsonMap<String, Json>,
     release: &Release,

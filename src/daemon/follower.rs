@@ -219,7 +219,7 @@ impl Follower {
                 self.render(trigger).await;
             }
             Err(panic) => {
-                error!(source = self.name, %panic, "reading the commit panicked; the last good commit stays wanted")
+                error!(source = self.name, %panic, "reading the commit panicked; the last good commit stays wanted");
             }
         }
     }

@@ -138,7 +138,7 @@ impl Teller {
                 }
             }
             Err(error) if error.refusal().is_some_and(|refusal| refusal.code == 404) => {
-                debug!(%error, "no place for the status yet")
+                debug!(%error, "no place for the status yet");
             }
             Err(error) => warn!(source = status.source, %error, "the status could not be written"),
         }

@@ -122,7 +122,7 @@ pub(crate) fn from_pem(text: &str) -> Option<(&str, Vec<u8>)> {
     loop {
         let start = rest.find("-----BEGIN ")?;
         rest = &rest[start + "-----BEGIN ".len()..];
-        let Some((label, body)) = rest.split_once("-----") else { return None };
+        let (label, body) = rest.split_once("-----")?;
         let Some(end) = body.find(&format!("-----END {label}-----")) else { continue };
         // Headers such as `Proc-Type: 4,ENCRYPTED` stand before an empty line.
         let lines = body[..end].lines().filter(|line| !line.contains(':'));

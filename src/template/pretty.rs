@@ -42,7 +42,7 @@ fn node(out: &mut String, value: &Value, indent: usize, depth: usize) -> Result<
             }
         }
         Value::Object(object) => {
-            node(out, &Value::from_json_with(&object.to_json()?, Numbers::Int), indent, depth + 1)?
+            node(out, &Value::from_json_with(&object.to_json()?, Numbers::Int), indent, depth + 1)?;
         }
         scalar => out.push_str(&scalar_text(scalar, indent)?),
     }

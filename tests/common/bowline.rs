@@ -120,6 +120,7 @@ impl Story {
     }
 
     /// Kills the daemon on the spot.
+    #[allow(dead_code, reason = "stories of crashes need it")]
     pub(crate) fn kill(&mut self) {
         if let Some(mut daemon) = self.daemon.take() {
             daemon.kill();

@@ -176,7 +176,7 @@ impl<'s> Check<'s> {
         };
         let found = type_name(value);
         let whole = value.as_f64().is_some_and(|number| number.fract() == 0.0);
-        if !wanted.is_empty() && !wanted.contains(&found) && !(whole && wanted.contains(&"integer")) {
+        if !(wanted.is_empty() || wanted.contains(&found) || whole && wanted.contains(&"integer")) {
             let order = ["null", "boolean", "number", "integer", "string", "array", "object"];
             let wanted: Vec<&str> = order.into_iter().filter(|name| wanted.contains(name)).collect();
             return Err(self.fail(format!("got {found}, want {}", wanted.join(" or "))));
@@ -357,10 +357,9 @@ impl<'s> Check<'s> {
         }
         let extra = items.len().saturating_sub(first.len());
         match rest {
+            Some(Json::Bool(false)) if self.document.draft < 2020 && !first.is_empty() && extra == 0 => {}
             Some(Json::Bool(false)) if self.document.draft < 2020 && !first.is_empty() => {
-                if extra > 0 {
-                    failures.push(self.fail(format!("last {} additionalItem(s) not allowed", count(extra))));
-                }
+                failures.push(self.fail(format!("last {} additionalItem(s) not allowed", count(extra))));
             }
             Some(schema) => {
                 for (index, item) in items.iter().enumerate().skip(first.len()) {
@@ -452,7 +451,8 @@ impl<'s> Check<'s> {
             if exclusive("exclusiveMinimum") { least } else { limit("exclusiveMinimum") },
             if exclusive("exclusiveMaximum") { most } else { limit("exclusiveMaximum") },
         );
-        let rules: [(&str, Option<f64>, fn(f64, f64) -> bool); 4] = [
+        type Rule = (&'static str, Option<f64>, fn(f64, f64) -> bool);
+        let rules: [Rule; 4] = [
             ("minimum", least.filter(|_| !exclusive("exclusiveMinimum")), |found, want| found < want),
             ("maximum", most.filter(|_| !exclusive("exclusiveMaximum")), |found, want| found > want),
             ("exclusiveMinimum", over, |found, want| found <= want),

@@ -309,7 +309,7 @@ fn trimmed(source: &[u8], test: impl Fn(char) -> bool) -> Result {
         });
         return Ok(Value::string(&source[start..source.len() - last]));
     };
-    Ok(text.trim_matches(|c| test(c)).into())
+    Ok(text.trim_matches(test).into())
 }
 
 fn trim_prefix(_: &mut State<'_>, a: &[Value]) -> Result {

@@ -216,7 +216,7 @@ impl<'p> Parser<'p> {
     fn repeat_counted(&mut self, (least, most, length): (i64, i64, usize)) -> Checked<()> {
         let before = self.rest;
         let text = &before[..length];
-        if least < 0 || least > 1000 || most > 1000 || most >= 0 && least > most {
+        if !(0..=1000).contains(&least) || most > 1000 || most >= 0 && least > most {
             return fail("invalid repeat count", text);
         }
         self.advance(length);

@@ -18,7 +18,7 @@ impl Time {
             match chunk.element {
                 None => break,
                 Some(Element::Abbreviation) if !abbreviation.is_empty() => {
-                    out.extend_from_slice(abbreviation.as_bytes())
+                    out.extend_from_slice(abbreviation.as_bytes());
                 }
                 Some(Element::Abbreviation) => {
                     let style = OffsetStyle { zulu: false, colons: false, parts: OffsetParts::Minutes };
@@ -92,10 +92,9 @@ fn offset_text(offset: i32, style: OffsetStyle) -> String {
 
 fn fraction(nanos: u32, digits: usize, separator: u8, trim: bool) -> String {
     let mut text = format!("{nanos:09}");
-    match digits {
-        0..=9 => text.truncate(digits),
-        // More than nine zeros or nines still print nanoseconds only.
-        _ => {}
+    // More than nine zeros or nines still print nanoseconds only.
+    if digits <= 9 {
+        text.truncate(digits);
     }
     if trim {
         text.truncate(text.trim_end_matches('0').len());

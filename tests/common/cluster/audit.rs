@@ -1,7 +1,5 @@
 //! The API server's audit log: what was really asked of it, by whom, with which answer.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 
 /// All writes and reads, but not the reads of the control plane's own parts, which would drown the rest.
@@ -43,9 +41,6 @@ pub(crate) struct Event {
     object_ref: Object,
     #[serde(default)]
     response_status: Status,
-    /// `system:serviceaccount:..` names and policy decisions, as the server annotates them.
-    #[serde(default)]
-    pub(crate) annotations: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -77,11 +72,6 @@ impl Event {
     /// Plural resource name, such as `deployments`; empty for `/version` and the like.
     pub(crate) fn resource(&self) -> &str {
         &self.object_ref.resource
-    }
-
-    /// `status`, `scale`, ..; empty for the object itself.
-    pub(crate) fn subresource(&self) -> &str {
-        &self.object_ref.subresource
     }
 
     pub(crate) fn namespace(&self) -> &str {

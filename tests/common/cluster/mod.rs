@@ -160,6 +160,7 @@ impl TestCluster {
     }
 
     /// `https://127.0.0.1:PORT`.
+    #[allow(dead_code, reason = "the demo tells it")]
     pub(crate) fn server(&self) -> String {
         format!("https://127.0.0.1:{}", self.port)
     }
@@ -169,19 +170,9 @@ impl TestCluster {
         self.folder.path()
     }
 
-    /// The certificate authority's certificate, as a file.
-    pub(crate) fn ca_file(&self) -> PathBuf {
-        self.folder.path().join("ca.crt")
-    }
-
     /// The kubeconfig of a member of `system:masters`.
     pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.folder.path().join("admin.kubeconfig")
-    }
-
-    /// The bearer token of the same user.
-    pub(crate) fn admin_token(&self) -> &'static str {
-        "admin-token"
     }
 
     /// Writes a kubeconfig (with a client certificate) for any user name. What it may do is what RBAC gives it.
