@@ -13,7 +13,7 @@ demo: ## the whole story on a real control plane; CHECK=1 runs it unattended and
 
 test: ## all tests, on a real control plane
 	@tests/tools/build.sh test
-	cargo test
+	cargo test --no-fail-fast
 
 soak: ## the demo's changes over and over; MINUTES=60 unless given; fails when memory grows
 	@tests/tools/build.sh control-plane
