@@ -19,6 +19,7 @@ mod common;
 mod control_plane;
 mod converge;
 mod deploy;
+mod drift;
 mod eval;
 mod kustomize;
 mod references;

@@ -104,9 +104,10 @@ struct Look<'a> {
 
 impl Look<'_> {
     async fn observe(&self, store: &Store, entry: Option<&Entry>, handed_over: bool) -> Observation {
+        let wanted_before = entry.is_some_and(|entry| entry.desired == desired(self.item, self.unit));
         let seen = entry.filter(|entry| entry.state == State::Applied).and_then(|entry| entry.seen.as_ref());
-        if let (Some(entry), Some(seen)) = (entry, seen)
-            && entry.desired == desired(self.item, self.unit)
+        if let Some(seen) = seen
+            && wanted_before
             && let Looked::There(look) = store.look(&self.id)
             && !look.terminating
             && (matches!(look.seen.verdict(seen), Verdict::Same | Verdict::StatusMoved)
@@ -116,9 +117,7 @@ impl Look<'_> {
         }
         let gvk = self.item.object.gvk();
         let Some(resource) = self.cluster.resource(&gvk).await else { return self.not_served(&gvk) };
-        if self.item.policy.drift == Drift::Ignore
-            && entry.is_some_and(|entry| entry.desired == desired(self.item, self.unit))
-        {
+        if self.item.policy.drift == Drift::Ignore && wanted_before {
             return match self.cluster.get(&resource, &self.id, self.actor).await {
                 Ok(Some(_)) => Observation::Untouched,
                 Ok(None) => self.first_contact(&resource, handed_over).await,
@@ -126,7 +125,7 @@ impl Look<'_> {
             };
         }
         match seen.map(|seen| seen.uid.as_str()) {
-            Some(uid) => self.ours(&resource, uid, handed_over).await,
+            Some(uid) => self.ours(&resource, uid, handed_over, wanted_before).await,
             None => self.first_contact(&resource, handed_over).await,
         }
     }
@@ -208,7 +207,7 @@ impl Look<'_> {
         let ours = marked_as.as_ref() == Some(self.unit) && has_entry(&live, &manager(self.unit));
         if ours {
             let uid = live.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned();
-            return self.ours_live(resource, &uid, live).await;
+            return self.ours_live(resource, &uid, live, false).await;
         }
         self.adopt(resource, live, handed_over).await
     }
@@ -255,21 +254,22 @@ impl Look<'_> {
             left: Vec::new(),
             adopt: !handed_over,
             ownership_lost: true,
+            wanted_before: false,
         }))
     }
 
     /// An object that the record knows by uid.
-    async fn ours(&self, resource: &Resource, uid: &str, handed_over: bool) -> Observation {
+    async fn ours(&self, resource: &Resource, uid: &str, handed_over: bool, wanted_before: bool) -> Observation {
         match self.cluster.get(resource, &self.id, self.actor).await {
             Ok(Some(live)) if live.pointer("/metadata/uid").and_then(Value::as_str) == Some(uid) => {
-                self.ours_live(resource, uid, live).await
+                self.ours_live(resource, uid, live, wanted_before).await
             }
             Ok(_) => self.first_contact(resource, handed_over).await,
             Err(error) => self.failed(&error),
         }
     }
 
-    async fn ours_live(&self, resource: &Resource, uid: &str, live: Value) -> Observation {
+    async fn ours_live(&self, resource: &Resource, uid: &str, live: Value, wanted_before: bool) -> Observation {
         if let Some(reason) = stopped(&live) {
             return Observation::Failed(Failure {
                 message: reason,
@@ -309,7 +309,15 @@ impl Look<'_> {
         };
         let ownership_lost =
             essence(&live) == essence(&result) && own_fields(&live, &manager) != own_fields(&result, &manager);
-        Observation::Present(Box::new(Present { live, result, taken, left, adopt: false, ownership_lost }))
+        Observation::Present(Box::new(Present {
+            live,
+            result,
+            taken,
+            left,
+            adopt: false,
+            ownership_lost,
+            wanted_before,
+        }))
     }
 
     /// An apply's own message names a random part of the unknown fields; a create's names all.

@@ -23,7 +23,7 @@ use crate::cluster::watch::Event;
 use crate::diff::Action;
 use crate::load;
 use crate::object::ObjectId;
-use crate::reconcile::commit::{Prepared, has_moved, is_due, prepare};
+use crate::reconcile::commit::{self, Prepared, has_moved, is_due, prepare};
 use crate::reconcile::{Done, Task, Trigger, World, reconcile};
 use crate::record::{self, Revision};
 use crate::render::{self, Rendered};
@@ -482,8 +482,12 @@ impl Follower {
         } else {
             self.fail(name);
         }
+        // Drift that is reported and left stays different from the record: looking again would never end.
+        let left = |id: &ObjectId| {
+            done.outcome.changes.iter().any(|change| change.action == Action::Drifted && change.id == *id)
+        };
         if let Some(revision) = &done.revision
-            && has_moved(&self.world, revision)
+            && commit::moved(&self.world, revision).any(|id| !left(id))
             && !self.failures.contains_key(name)
         {
             self.pending.entry(name.clone()).or_insert(Trigger::Drift);

@@ -149,6 +149,8 @@ pub struct Present {
     pub adopt: bool,
     /// Its fields are not all owned by us although they have our values.
     pub ownership_lost: bool,
+    /// Git wants what it wanted when the object was last applied: a difference is the cluster's doing.
+    pub wanted_before: bool,
 }
 
 /// All that was seen of a unit.
@@ -343,18 +345,19 @@ fn created(change: Change, result: &Value, entry: Option<&Entry>) -> Change {
 fn present_change(change: Change, present: &Present, entry: Option<&Entry>, drift: Drift) -> Change {
     let mut change = change.differing(Some(&present.live), Some(&present.result));
     change.conflicts.clone_from(&present.taken);
-    let same_as_before = entry.is_some_and(|entry| entry.state == State::Applied);
+    let applied_before = entry.is_some_and(|entry| entry.state == State::Applied);
     if change.text.is_empty() && change.fields.is_empty() {
         if present.adopt {
             change.action = Action::Configured;
             "is taken over as it is".clone_into(&mut change.message);
-        } else if present.ownership_lost || !same_as_before {
+        } else if present.ownership_lost || !applied_before {
             change.action = Action::Configured;
             "ownership of unchanged fields is taken back".clone_into(&mut change.message);
         }
         return change;
     }
-    change.action = if drift == Drift::Correct || !same_as_before { Action::Configured } else { Action::Drifted };
+    let is_drift = applied_before && present.wanted_before;
+    change.action = if is_drift && drift != Drift::Correct { Action::Drifted } else { Action::Configured };
     if present.adopt {
         "is taken over".clone_into(&mut change.message);
     } else if !present.taken.is_empty() {

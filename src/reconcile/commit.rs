@@ -10,7 +10,7 @@ use crate::cluster::observe::Coming;
 use crate::cluster::watch::{Looked, newer};
 use crate::diff::commit::{CommitPlan, Last, plan};
 use crate::diff::{Entry, State, Verdict};
-use crate::object::Gvk;
+use crate::object::{Gvk, ObjectId};
 use crate::record::{Commit, Revision, Status};
 use crate::render::{Budget, Rendered, Settings, Unit};
 use crate::unit::{UnitKind, UnitName};
@@ -138,7 +138,12 @@ pub fn is_due(world: &World, prepared: &Prepared, name: &UnitName, last: Option<
 
 /// Whether an object of the inventory was touched since it was applied, as far as the watches tell.
 pub fn has_moved(world: &World, last: &Revision) -> bool {
-    last.entries.iter().filter(|entry| entry.state == State::Applied).any(|entry| {
+    moved(world, last).next().is_some()
+}
+
+/// The objects of the inventory that were touched since they were applied, as far as the watches tell.
+pub fn moved<'a>(world: &'a World, last: &'a Revision) -> impl Iterator<Item = &'a ObjectId> {
+    let touched = last.entries.iter().filter(|entry| entry.state == State::Applied).filter(|entry| {
         let Some(seen) = &entry.seen else { return false };
         match world.store.look(&entry.id) {
             Looked::There(look) => {
@@ -148,5 +153,6 @@ pub fn has_moved(world: &World, last: &Revision) -> bool {
             Looked::Gone => true,
             Looked::NotYet => false,
         }
-    })
+    });
+    touched.map(|entry| &entry.id)
 }
