@@ -31,12 +31,14 @@ impl Cluster {
         };
         let namespaces =
             facts["namespaces"].as_object().cloned().unwrap_or_default().into_iter().map(|(name, value)| {
-                let mut labels: BTreeMap<String, String> =
-                    serde_json::from_value(value.get("labels").cloned().unwrap_or_else(|| serde_json::json!({})))
-                        .unwrap();
+                let map = |field: &str| -> BTreeMap<String, String> {
+                    let map = value.get(field).cloned().unwrap_or_else(|| serde_json::json!({}));
+                    serde_json::from_value(map).unwrap()
+                };
+                let (mut labels, annotations) = (map("labels"), map("annotations"));
                 labels.insert("kubernetes.io/metadata.name".to_owned(), name.clone());
                 let terminating = value.get("terminating") == Some(&Value::Bool(true));
-                (name, Namespace { labels, terminating, ..Namespace::default() })
+                (name, Namespace { labels, annotations, terminating })
             });
         Cluster {
             namespaces: namespaces.collect(),

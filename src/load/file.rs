@@ -181,10 +181,17 @@ impl Reader<'_> {
         spec.origin = origin;
         for (entry, written) in spec.entries.iter_mut().zip(draft.entries) {
             entry.origin = Fault::error(&written.object, "", "").place(self.path, &self.text, index).origin;
-            if let Body::Object(manifest) = &mut entry.body {
-                let manifest = Arc::make_mut(manifest);
-                manifest.origin = entry.origin.clone();
-                self.settle(manifest, &written.object, &written.faults, index);
+            match &mut entry.body {
+                Body::Object(manifest) => {
+                    let manifest = Arc::make_mut(manifest);
+                    manifest.origin = entry.origin.clone();
+                    self.settle(manifest, &written.object, &written.faults, index);
+                }
+                Body::Text(text) => {
+                    let parsed = Arc::make_mut(text).parse(entry.origin.clone(), &self.text);
+                    self.file.problems.extend(parsed.err());
+                }
+                Body::Files(_) | Body::Copy(_) => {}
             }
         }
         self.file.problems.extend(spec.not_yet());
@@ -250,7 +257,7 @@ impl Reader<'_> {
 }
 
 /// The way out for files that are YAML but no manifests.
-const NOT_AN_OBJECT: &str = "a YAML file that is no manifest goes into .bowlineignore";
+pub(super) const NOT_AN_OBJECT: &str = "a YAML file that is no manifest goes into .bowlineignore";
 
 fn default(item: &mut Map<String, Value>, name: &str, text: &str) {
     if item.get(name).is_none_or(Value::is_null) {

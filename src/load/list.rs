@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use super::fields::{Fault, Fields, below, path_text, what};
 use super::manifest::{Manifest, Spelling};
 use super::select::Select;
+use super::text::TextTemplate;
 use crate::object::{Gvk, ObjectId};
 use crate::unit::{Origin, Problem};
 use crate::yaml::Step;
@@ -57,7 +58,7 @@ pub enum Body {
     /// A live object of another namespace.
     Copy(CopyFrom),
     /// Text for the template engine.
-    Text(String),
+    Text(Arc<TextTemplate>),
 }
 
 /// A live object that is copied into namespaces.
@@ -222,7 +223,7 @@ impl Draft {
         let object = fields.take("object");
         let file = fields.text("file").map(str::to_owned);
         let copy = fields.take("copyFrom");
-        let text = fields.text("template").map(str::to_owned);
+        let text = fields.text("template");
         let bodies = [object.is_some(), file.is_some(), copy.is_some(), text.is_some()];
         match bodies.iter().filter(|given| **given).count() {
             1 => {}
@@ -240,6 +241,7 @@ impl Draft {
                 self.push(select, Body::Copy(copy), path, Vec::new());
             }
         } else if let Some(text) = text {
+            let text = Arc::new(TextTemplate::new(text));
             self.push(select, Body::Text(text), fields.path("template"), Vec::new());
         }
         fields.end();
@@ -334,14 +336,7 @@ impl ListSpec {
     /// What of the list this version cannot do yet.
     pub(super) fn not_yet(&self) -> Vec<Problem> {
         let hint = "this version does not know it yet; write the objects out";
-        let mut problems: Vec<Problem> = self
-            .entries
-            .iter()
-            .filter(|entry| matches!(entry.body, Body::Text(_)))
-            .map(|entry| {
-                Problem::new(entry.origin.clone(), "template: text templates are not rendered yet").with_hint(hint)
-            })
-            .collect();
+        let mut problems = Vec::new();
         for word in self.words.keys() {
             problems.push(Problem::new(self.origin.clone(), format!("spec.{word}: is not built yet")).with_hint(hint));
         }

@@ -21,6 +21,7 @@ mod list;
 mod manifest;
 mod policy;
 mod select;
+mod text;
 mod tidy;
 mod tree;
 
@@ -33,6 +34,7 @@ pub use list::{Body, CopyFrom, Entry, ListSpec};
 pub use manifest::{Manifest, Overrides};
 pub use policy::{Budget, Drift, Policy, Prune, Settings};
 pub use select::{Pattern, Select, Selector};
+pub use text::{TextResult, TextTemplate};
 pub(crate) use tidy::is_builtin;
 pub use tidy::{Lenient, tidy};
 
@@ -92,6 +94,8 @@ pub enum TemplateSource {
     Object(Arc<Manifest>),
     /// A live object of another namespace.
     Copy(CopyFrom),
+    /// Text for the template engine.
+    Text(Arc<TextTemplate>),
 }
 
 /// Files read before, by path and blob id, so that a commit which changes one file costs reading one file.
@@ -274,8 +278,9 @@ impl Loader<'_> {
                         list.problems.push(Problem::new(entry.origin.clone(), message).with_hint(hint));
                     }
                 },
-                // Refused where the file was read.
-                Body::Text(_) => {}
+                Body::Text(text) => {
+                    list.templates.push(Template { entry: index, source: TemplateSource::Text(text.clone()) });
+                }
             }
         }
         list

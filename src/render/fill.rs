@@ -11,7 +11,7 @@ use super::copy::{self, Source};
 use super::kinds::not_served;
 use super::place::{Assembly, Draft, Piece, policy};
 use super::{Lookup, Namespace, Prune, Scope};
-use crate::load::{CopyFrom, Entry, List, Manifest, Pattern, Template, TemplateSource};
+use crate::load::{CopyFrom, Entry, List, Manifest, Pattern, Template, TemplateSource, TextTemplate};
 use crate::object::{Object, ObjectId};
 use crate::unit::Problem;
 
@@ -41,6 +41,8 @@ enum Outcome {
     Stale(ObjectId),
     /// The object to copy is gone, and copies are to go too.
     Gone,
+    /// Each namespace gets its own objects.
+    Text(Arc<TextTemplate>),
 }
 
 /// Puts what a list says into the units of all matching namespaces.
@@ -75,9 +77,12 @@ pub(super) fn fill(assembly: &mut Assembly<'_>, list: &List) {
         }
         stale.extend(left);
         selected = true;
+        let (pieces, problems) = texts(assembly, list, &matching, name, namespace);
         let draft = assembly.unit(&list.folder, name);
         draft.files.insert(file.clone());
         list.problems.iter().for_each(|problem| draft.problem(problem));
+        problems.iter().for_each(|problem| draft.problem(problem));
+        draft.pieces.extend(pieces);
         matching.into_iter().for_each(|template| template.add(draft));
     }
     assembly.namespaces = namespaces;
@@ -109,7 +114,7 @@ impl Prepared<'_> {
         match &self.outcome {
             Outcome::Piece(piece) => draft.pieces.push(piece.clone()),
             Outcome::Problem(problems) => problems.iter().for_each(|problem| draft.problem(problem)),
-            Outcome::Stale(_) | Outcome::Gone => {}
+            Outcome::Stale(_) | Outcome::Gone | Outcome::Text(_) => {}
         }
     }
 }
@@ -130,6 +135,7 @@ fn prepare<'a>(assembly: &mut Assembly<'_>, list: &'a List, template: &'a Templa
                 Outcome::Problem(problems)
             };
         }
+        TemplateSource::Text(text) => prepared.outcome = Outcome::Text(text.clone()),
         TemplateSource::Copy(copy) => {
             let found = original(assembly, copy);
             prepared.not_in = Some(&copy.id.namespace);
@@ -159,6 +165,32 @@ fn prepare<'a>(assembly: &mut Assembly<'_>, list: &'a List, template: &'a Templa
         }
     }
     Some(prepared)
+}
+
+/// What the template texts among some templates make for a namespace.
+fn texts(
+    assembly: &mut Assembly<'_>,
+    list: &List,
+    templates: &[&mut Prepared<'_>],
+    name: &str,
+    namespace: &Namespace,
+) -> (Vec<Piece>, Vec<Problem>) {
+    let (mut pieces, mut problems) = (Vec::new(), Vec::new());
+    for template in templates {
+        let Outcome::Text(text) = &template.outcome else { continue };
+        let made = text.render(&list.spec.name, name, &namespace.labels, &namespace.annotations);
+        problems.extend(made.problems);
+        assembly.warnings.extend(made.warnings);
+        for manifest in made.manifests {
+            assembly.warnings.extend(manifest.warnings.iter().cloned());
+            let refused = refusals(assembly, &manifest);
+            if refused.is_empty() {
+                pieces.push(piece(list, manifest));
+            }
+            problems.extend(refused);
+        }
+    }
+    (pieces, problems)
 }
 
 /// The object to copy: as the same commit wants it, so that the copies need not wait for it; else as it lives in the cluster.
