@@ -72,7 +72,31 @@ pub struct Error {
 /// assert_eq!(objects[0].value()["spec"]["volumes"][0]["configMap"]["name"], "dev-settings-k4b9tgf9m9");
 /// ```
 pub fn build(words: &Words, objects: Vec<Object>, files: Files<'_>) -> Result<Vec<Object>, Error> {
-    let mut resources: Vec<Resource> = objects.into_iter().map(|object| Resource::new(object.into_value())).collect();
+    Ok(build_traced(words, objects, files)?.into_iter().map(|(_, object)| object).collect())
+}
+
+/// Where an object that comes out of the words began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// As one of the objects that went in, by its place.
+    Object(usize),
+    /// As an entry of `configMapGenerator` or `secretGenerator`.
+    Generator {
+        /// The word.
+        word: &'static str,
+        /// Place of the entry.
+        at: usize,
+    },
+}
+
+/// Applies the words as [`build`] does, and tells of each object where it began.
+///
+/// # Errors
+/// The first word that cannot be applied.
+pub fn build_traced(words: &Words, objects: Vec<Object>, files: Files<'_>) -> Result<Vec<(Source, Object)>, Error> {
+    let objects = objects.into_iter().enumerate();
+    let mut resources: Vec<Resource> =
+        objects.map(|(at, object)| Resource::new(object.into_value(), Source::Object(at))).collect();
     generate_all(&mut resources, words, files)?;
     for (at, patch) in words.patches.iter().enumerate() {
         patch::apply(&mut resources, patch, files).map_err(|message| failed(&format!("patches[{at}]"), message))?;
@@ -105,9 +129,10 @@ fn failed(word: &str, message: String) -> Error {
     Error { word: word.to_owned(), message }
 }
 
-fn finished(resource: Resource) -> Result<Object, Error> {
+fn finished(resource: Resource) -> Result<(Source, Object), Error> {
     let subject = resource.subject();
-    Object::new(resource.value).map_err(|error| failed(&subject, format!("is no object any more: {error}")))
+    let object = Object::new(resource.value);
+    object.map(|object| (resource.source, object)).map_err(|error| failed(&subject, format!("is no object any more: {error}")))
 }
 
 /// The fields that an entry of `labels` sets.
@@ -131,7 +156,7 @@ fn generate_all(resources: &mut Vec<Resource>, words: &Words, files: Files<'_>) 
             let options = generator.options.clone().unwrap_or_default().over(&general);
             generate::generate(kind, generator, &options, files)
                 .and_then(|value| {
-                    let mut resource = Resource::new(value);
+                    let mut resource = Resource::new(value, Source::Generator { word, at });
                     resource.needs_hash = !options.disable_name_suffix_hash;
                     absorb(resources, resource, generator)
                 })
@@ -167,6 +192,7 @@ fn absorb(resources: &mut Vec<Resource>, mut resource: Resource, generator: &Gen
     resource.set_in_metadata("namespace", known.namespace());
     resource.previous.clone_from(&known.previous);
     resource.needs_hash = known.needs_hash;
+    resource.source = known.source;
     *known = resource;
     Ok(())
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::yaml::{self, Options};
 
-use super::Files;
+use super::{Files, Source};
 use super::json_patch::json_patch;
 use super::overlay::overlay;
 use super::resources::{Id, Resource};
@@ -68,7 +68,7 @@ fn apply_selected(
 
 /// A strategic merge patch for the object that it names itself.
 fn apply_named(resources: &mut Vec<Resource>, patch: &Value, options: PatchOptions) -> Result<(), String> {
-    let named = Resource::new(patch.clone());
+    let named = Resource::new(patch.clone(), Source::Object(0));
     let id: Id = named.id();
     let found: Vec<usize> = (0..resources.len()).filter(|&at| resources[at].is_known_as(&id)).collect();
     match found.as_slice() {

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::object::Gvk;
 
+use super::Source;
 use super::tables::is_cluster_scoped;
 
 /// What an object was or is called.
@@ -53,6 +54,7 @@ impl Selected for Gvk {
 #[derive(Debug, Clone)]
 pub(super) struct Resource {
     pub(super) value: Value,
+    pub(super) source: Source,
     /// What it was called before, the oldest first.
     pub(super) previous: Vec<Id>,
     /// Prefixes and suffixes that its name was given, empty ones included.
@@ -63,8 +65,8 @@ pub(super) struct Resource {
 }
 
 impl Resource {
-    pub(super) fn new(value: Value) -> Self {
-        Resource { value, previous: Vec::new(), prefixes: Vec::new(), suffixes: Vec::new(), needs_hash: false }
+    pub(super) fn new(value: Value, source: Source) -> Self {
+        Resource { value, source, previous: Vec::new(), prefixes: Vec::new(), suffixes: Vec::new(), needs_hash: false }
     }
 
     fn text(&self, pointer: &str) -> &str {

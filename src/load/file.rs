@@ -12,11 +12,18 @@ use super::folder::Folder;
 use super::json;
 use super::list::{self, Body, ListSpec};
 use super::manifest::{Manifest, Spelling};
+use super::words::ListWords;
 use crate::unit::{Origin, Problem};
 use crate::yaml::{self, Step};
 
 /// Kinds of ours, in reading order.
 const KINDS: [&str; 5] = ["TemplateList", "Settings", "Release", "Project", "ChartRepository"];
+
+/// How a file begins that only points to the real one.
+pub(super) const LFS: &[u8] = b"version https://git-lfs.github.com/spec/";
+
+/// The way out for such files.
+pub(super) const NO_LFS: &str = "LFS is not followed: keep manifests in Git";
 
 /// How deep `List` objects may hold `List` objects.
 const MAX_LISTS: usize = 8;
@@ -56,9 +63,9 @@ impl<'a> Reader<'a> {
 /// Reads a file of manifests and lists.
 pub(super) fn read(path: &str, text: &[u8]) -> File {
     let mut reader = Reader::new(path, text);
-    if text.starts_with(b"version https://git-lfs.github.com/spec/") {
+    if text.starts_with(LFS) {
         let problem = Problem::new(Origin::new(path, 1, 0), "is a pointer to Git LFS, not the file itself");
-        reader.file.problems.push(problem.with_hint("LFS is not followed: keep manifests in Git"));
+        reader.file.problems.push(problem.with_hint(NO_LFS));
         return reader.file;
     }
     for (index, document) in documents(path, text).into_iter().enumerate() {
@@ -194,7 +201,14 @@ impl Reader<'_> {
                 Body::Files(_) | Body::Copy(_) => {}
             }
         }
-        self.file.problems.extend(spec.not_yet());
+        if let Some(words) = draft.words {
+            let place = |path: &[Step]| Fault::error(path, "", "").place(self.path, &self.text, index).origin;
+            spec.words = Some(Arc::new(ListWords {
+                words: words.words,
+                files: words.files.into_iter().map(|(file, path)| (file, place(&path))).collect(),
+                places: words.places.into_iter().map(|(word, path)| (word, place(&path))).collect(),
+            }));
+        }
         self.file.lists.push(Arc::new(spec));
     }
 

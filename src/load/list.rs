@@ -14,8 +14,9 @@ use super::fields::{Fault, Fields, below, path_text, what};
 use super::manifest::{Manifest, Spelling};
 use super::select::Select;
 use super::text::TextTemplate;
+use super::words::{self, ListWords};
 use crate::object::{Gvk, ObjectId};
-use crate::unit::{Origin, Problem};
+use crate::unit::Origin;
 use crate::yaml::Step;
 
 /// A template list as written.
@@ -33,8 +34,8 @@ pub struct ListSpec {
     pub adopt: Option<bool>,
     /// Its templates, in order.
     pub entries: Vec<Entry>,
-    /// kustomize's words of the list, as written.
-    pub words: Map<String, Value>,
+    /// kustomize's words of the list, when it has some.
+    pub words: Option<Arc<ListWords>>,
 }
 
 /// One template of a list as written.
@@ -70,23 +71,11 @@ pub struct CopyFrom {
     pub id: ObjectId,
 }
 
-/// kustomize's words in the `spec` of a list.
-const WORDS: [&str; 10] = [
-    "commonAnnotations",
-    "commonLabels",
-    "configMapGenerator",
-    "generatorOptions",
-    "images",
-    "labels",
-    "namePrefix",
-    "nameSuffix",
-    "patches",
-    "secretGenerator",
-];
-
 /// A spec and what needs its place in the text: faults of the list, and of each entry's object.
 pub(super) struct Draft {
     pub(super) spec: ListSpec,
+    /// kustomize's words, which `spec` gets when their places are known.
+    pub(super) words: Option<words::Draft>,
     /// Faults of the list itself.
     pub(super) faults: Vec<Fault>,
     /// Per entry: its path in the document, and the faults of its object, relative to the object at `object`.
@@ -174,9 +163,9 @@ impl Draft {
             allow_delete: None,
             adopt: None,
             entries: Vec::new(),
-            words: Map::new(),
+            words: None,
         };
-        Draft { spec, faults: Vec::new(), entries: Vec::new() }
+        Draft { spec, words: None, faults: Vec::new(), entries: Vec::new() }
     }
 
     fn read_spec(&mut self, spec: &Value, path: &[Step], faults: &mut Vec<Fault>) {
@@ -184,13 +173,17 @@ impl Draft {
         self.spec.select = Select::read(&mut fields);
         self.spec.allow_delete = fields.flag("allowDelete");
         self.spec.adopt = fields.flag("adopt");
-        for word in WORDS {
+        let mut words = Map::new();
+        for (word, _) in words::WORDS {
             if let Some(value) = fields.take(word) {
-                self.spec.words.insert(word.to_owned(), value.clone());
+                words.insert((*word).to_owned(), value.clone());
             }
         }
+        if !words.is_empty() {
+            self.words = Some(words::read(&words, path, fields.faults()));
+        }
         let templates = fields.list("templates");
-        if templates.is_none() && self.spec.words.is_empty() && !fields.has("templates") {
+        if templates.is_none() && self.words.is_none() && !fields.has("templates") {
             fields.fault("templates", "is missing", "list what every matching namespace gets");
         }
         let path = fields.path("templates");
@@ -329,18 +322,6 @@ impl CopyFrom {
         let gvk = known?;
         let id = ObjectId { group: gvk.group.clone(), kind, namespace: namespace?, name: name? };
         Some(CopyFrom { gvk, id })
-    }
-}
-
-impl ListSpec {
-    /// What of the list this version cannot do yet.
-    pub(super) fn not_yet(&self) -> Vec<Problem> {
-        let hint = "this version does not know it yet; write the objects out";
-        let mut problems = Vec::new();
-        for word in self.words.keys() {
-            problems.push(Problem::new(self.origin.clone(), format!("spec.{word}: is not built yet")).with_hint(hint));
-        }
-        problems
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Manifest {
     pub origin: Origin,
     /// The object, put right by [`tidy`].
     pub value: Arc<Value>,
+    /// The object as written, for patches; the same as `value` when nothing had to be put right.
+    pub written: Arc<Value>,
     /// Group, version and kind.
     pub gvk: Gvk,
     /// `metadata.name`; empty when there is a problem with it.
@@ -86,11 +88,14 @@ impl Manifest {
             Some(_) => text(&value, "/metadata/namespace", &mut faults),
         };
         let lenient = if spelling == Spelling::Older { Lenient::Secrets } else { Lenient::No };
+        let written = Arc::new(value.clone());
         faults.extend(tidy(&mut value, lenient));
+        let value = if *written == value { written.clone() } else { Arc::new(value) };
         let overrides = Overrides::read(&value, &mut faults);
         let manifest = Manifest {
             origin: Origin::default(),
-            value: Arc::new(value),
+            value,
+            written,
             gvk,
             name,
             namespace,
@@ -101,6 +106,18 @@ impl Manifest {
             allow_delete,
         };
         (manifest, faults)
+    }
+
+    /// A manifest of an object that was made of others; everything wrong with it is said at one place.
+    pub fn made(value: Value, origin: Origin) -> Self {
+        let (mut manifest, faults) = Manifest::read(value, Spelling::Ours);
+        for fault in faults {
+            let message = format!("{}: {}", manifest.subject(), fault.message);
+            let problem = Problem::new(origin.clone(), message).with_hint(fault.hint);
+            if fault.warning { manifest.warnings.push(problem) } else { manifest.problems.push(problem) }
+        }
+        manifest.origin = origin;
+        manifest
     }
 
     /// What messages call it: `Deployment/dev/web`.

@@ -24,6 +24,7 @@ mod select;
 mod text;
 mod tidy;
 mod tree;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub use manifest::{Manifest, Overrides};
 pub use policy::{Budget, Drift, Policy, Prune, Settings};
 pub use select::{Pattern, Select, Selector};
 pub use text::{TextResult, TextTemplate};
+pub use words::ListWords;
 pub(crate) use tidy::is_builtin;
 pub use tidy::{Lenient, tidy};
 
@@ -46,6 +48,9 @@ use tree::Tree;
 
 /// `apiVersion` of our own kinds.
 pub const API_VERSION: &str = "bowline.dev/v1";
+
+/// Largest file that a word of a list may name: no ConfigMap or Secret holds more.
+const MAX_PART: u64 = 1 << 20;
 
 /// Largest file that is read as YAML or JSON.
 const MAX_BYTES: u64 = 16 << 20;
@@ -74,8 +79,19 @@ pub struct List {
     pub folder: Arc<Folder>,
     /// What it puts into namespaces.
     pub templates: Vec<Template>,
+    /// Files that its words name, by the name as written. One that is missing is among the problems.
+    pub parts: BTreeMap<String, Part>,
     /// What is wrong with single templates, such as a file that is not there. The others go on.
     pub problems: Vec<Problem>,
+}
+
+/// A file that kustomize's words of a list name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Its path inside the source.
+    pub path: String,
+    /// What it holds.
+    pub bytes: Arc<[u8]>,
 }
 
 /// One thing that a list puts into namespaces.
@@ -222,12 +238,16 @@ impl Loader<'_> {
         let folder = |path: &str| folder_above(folders, tree::folder_of(path)).unwrap_or_else(|| none.clone());
         let mut plain = Vec::new();
         let mut claimed = BTreeSet::new();
+        let parts = self.parts_of_lists(tree);
         for path in &tree.manifests {
             if tree.held_by(path).is_some() {
                 self.desired.unreadable.insert(path.clone());
                 continue;
             }
             let file = self.file(path);
+            if parts.contains(path) && file.lists.is_empty() {
+                continue;
+            }
             if !self.accept(path, &file) {
                 claimed.extend(self.named_in(path));
                 continue;
@@ -246,6 +266,18 @@ impl Loader<'_> {
         }
     }
 
+    /// Patches and data of generators, which are no manifests, wherever in the order of files their list comes.
+    fn parts_of_lists(&mut self, tree: &Tree) -> BTreeSet<String> {
+        let mut parts = BTreeSet::new();
+        for path in tree.manifests.iter().filter(|path| tree.held_by(path).is_none()) {
+            let file = self.file(path);
+            for words in file.lists.iter().filter_map(|list| list.words.as_ref()) {
+                parts.extend(words.files.iter().filter_map(|(file, _)| tree::join(tree::folder_of(path), file).ok()));
+            }
+        }
+        parts
+    }
+
     /// Takes over what is to be said about a file; whether it can be used.
     fn accept(&mut self, path: &str, file: &File) -> bool {
         self.desired.warnings.extend(file.warnings.iter().cloned());
@@ -258,7 +290,13 @@ impl Loader<'_> {
 
     /// A list with the objects of the files that it names. Those files are no plain manifests.
     fn list(&mut self, path: &str, spec: &Arc<ListSpec>, folder: Arc<Folder>, claimed: &mut BTreeSet<String>) -> List {
-        let mut list = List { spec: spec.clone(), folder, templates: Vec::new(), problems: Vec::new() };
+        let mut list = List { spec: spec.clone(), folder, templates: Vec::new(), parts: BTreeMap::new(), problems: Vec::new() };
+        for (file, origin) in spec.words.iter().flat_map(|words| &words.files) {
+            match self.part(path, file) {
+                Ok(part) => drop(list.parts.insert(file.clone(), part)),
+                Err((message, hint)) => list.problems.push(Problem::new(origin.clone(), message).with_hint(hint)),
+            }
+        }
         for (index, entry) in spec.entries.iter().enumerate() {
             match &entry.body {
                 Body::Object(manifest) => {
@@ -284,6 +322,24 @@ impl Loader<'_> {
             }
         }
         list
+    }
+
+    /// A file that a word of a list names.
+    fn part(&self, list: &str, file: &str) -> Result<Part, (String, String)> {
+        let path = tree::join(tree::folder_of(list), file)
+            .map_err(|error| (error.to_string(), "files are named relative to the list's own file".to_owned()))?;
+        let bytes = self.checkout.read(&path).map_err(|error| {
+            let files: Vec<&str> = self.checkout.files().map(|(path, _)| path).collect();
+            (error.to_string(), fields::did_you_mean(&path, files))
+        })?;
+        if bytes.len() as u64 > MAX_PART {
+            let message = format!("{path}: has {} bytes, more than the {MAX_PART} that an object may hold", bytes.len());
+            return Err((message, String::new()));
+        }
+        if bytes.starts_with(file::LFS) {
+            return Err((format!("{path}: is a pointer to Git LFS, not the file itself"), file::NO_LFS.to_owned()));
+        }
+        Ok(Part { path, bytes: bytes.into() })
     }
 
     /// The files that a path or glob of a list means.

@@ -107,9 +107,11 @@ fn stripped(copy: &CopyFrom, object: Object, origin: &Origin) -> Manifest {
     }
     // What the server holds is valid; putting it right here only keeps its form the same as that of Git's objects.
     tidy(&mut value, Lenient::No);
+    let value = Arc::new(value);
     Manifest {
         origin: origin.clone(),
-        value: Arc::new(value),
+        written: value.clone(),
+        value,
         gvk: copy.gvk.clone(),
         name: copy.id.name.clone(),
         namespace: String::new(),

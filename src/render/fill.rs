@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::copy::{self, Source};
 use super::kinds::not_served;
 use super::place::{Assembly, Draft, Piece, policy};
+use super::words::Last;
 use super::{Lookup, Namespace, Prune, Scope};
 use crate::load::{CopyFrom, Entry, List, Manifest, Pattern, Template, TemplateSource, TextTemplate};
 use crate::object::{Object, ObjectId};
@@ -41,6 +42,8 @@ enum Outcome {
     Stale(ObjectId),
     /// The object to copy is gone, and copies are to go too.
     Gone,
+    /// An object that kustomize's words of the list apply to.
+    Object(Arc<Manifest>),
     /// Each namespace gets its own objects.
     Text(Arc<TextTemplate>),
 }
@@ -53,6 +56,7 @@ pub(super) fn fill(assembly: &mut Assembly<'_>, list: &List) {
     let own = assembly.facts.own_namespace().to_owned();
     let namespaces = std::mem::take(&mut assembly.namespaces);
     let mut selected = false;
+    let mut last = Last::default();
     for (name, namespace) in &namespaces {
         let system = is_system(name, &own);
         if !list.spec.select.matches(name, &namespace.labels, system) {
@@ -60,7 +64,7 @@ pub(super) fn fill(assembly: &mut Assembly<'_>, list: &List) {
         }
         let matching: Vec<&mut Prepared<'_>> =
             prepared.iter_mut().filter(|template| template.matches(list, name, namespace, system)).collect();
-        if matching.is_empty() && list.problems.is_empty() {
+        if matching.is_empty() && list.problems.is_empty() && !generates(list, system) {
             continue;
         }
         if namespace.terminating {
@@ -77,9 +81,10 @@ pub(super) fn fill(assembly: &mut Assembly<'_>, list: &List) {
         }
         stale.extend(left);
         selected = true;
-        let (pieces, problems) = texts(assembly, list, &matching, name, namespace);
+        let (pieces, problems) = made(assembly, list, &matching, (name, namespace), &mut last);
         let draft = assembly.unit(&list.folder, name);
         draft.files.insert(file.clone());
+        draft.files.extend(list.parts.values().map(|part| Arc::from(part.path.as_str())));
         list.problems.iter().for_each(|problem| draft.problem(problem));
         problems.iter().for_each(|problem| draft.problem(problem));
         draft.pieces.extend(pieces);
@@ -90,9 +95,15 @@ pub(super) fn fill(assembly: &mut Assembly<'_>, list: &List) {
         assembly.problems.extend(list.problems.iter().cloned());
     }
     // What is wrong with a template that matches nowhere is said all the same.
+    if !selected && !prepared.iter().any(|template| matches!(template.outcome, Outcome::Text(_))) {
+        let problems = list.spec.words.as_ref().map(|words| last.apply(list, words, objects(&prepared)).problems);
+        assembly.problems.extend(problems.into_iter().flatten());
+    }
     for template in prepared.into_iter().filter(|template| !template.matched) {
-        if let Outcome::Problem(problems) = template.outcome {
-            assembly.problems.extend(problems);
+        match template.outcome {
+            Outcome::Problem(problems) => assembly.problems.extend(problems),
+            Outcome::Object(manifest) => assembly.problems.extend(manifest.problems.iter().cloned()),
+            _ => {}
         }
     }
 }
@@ -114,7 +125,7 @@ impl Prepared<'_> {
         match &self.outcome {
             Outcome::Piece(piece) => draft.pieces.push(piece.clone()),
             Outcome::Problem(problems) => problems.iter().for_each(|problem| draft.problem(problem)),
-            Outcome::Stale(_) | Outcome::Gone | Outcome::Text(_) => {}
+            Outcome::Stale(_) | Outcome::Gone | Outcome::Object(_) | Outcome::Text(_) => {}
         }
     }
 }
@@ -128,6 +139,10 @@ fn prepare<'a>(assembly: &mut Assembly<'_>, list: &'a List, template: &'a Templa
         TemplateSource::Object(manifest) => {
             assembly.warnings.extend(manifest.warnings.iter().cloned());
             prepared.names.clone_from(&manifest.namespaces);
+            if list.spec.words.is_some() {
+                prepared.outcome = Outcome::Object(manifest.clone());
+                return Some(prepared);
+            }
             let problems = refusals(assembly, manifest);
             prepared.outcome = if problems.is_empty() {
                 Outcome::Piece(piece(list, manifest.clone()))
@@ -167,28 +182,56 @@ fn prepare<'a>(assembly: &mut Assembly<'_>, list: &'a List, template: &'a Templa
     Some(prepared)
 }
 
-/// What the template texts among some templates make for a namespace.
-fn texts(
+/// Whether a list makes objects in every namespace that it selects, whatever its templates do.
+fn generates(list: &List, system: bool) -> bool {
+    let Some(words) = &list.spec.words else { return false };
+    let generators = words.words.config_map_generator.len() + words.words.secret_generator.len();
+    generators > 0 && !list.spec.select.is_open() && (list.spec.select.names.is_some() || !system)
+}
+
+/// The objects among templates that words apply to.
+fn objects(templates: &[Prepared<'_>]) -> Vec<Arc<Manifest>> {
+    let objects = templates.iter().filter_map(|template| match &template.outcome {
+        Outcome::Object(manifest) => Some(manifest.clone()),
+        _ => None,
+    });
+    objects.collect()
+}
+
+/// What is made for one namespace: by the texts among some templates, and by kustomize's words.
+fn made(
     assembly: &mut Assembly<'_>,
     list: &List,
     templates: &[&mut Prepared<'_>],
-    name: &str,
-    namespace: &Namespace,
+    (name, namespace): (&str, &Namespace),
+    last: &mut Last,
 ) -> (Vec<Piece>, Vec<Problem>) {
-    let (mut pieces, mut problems) = (Vec::new(), Vec::new());
+    let (mut manifests, mut problems) = (Vec::new(), Vec::new());
     for template in templates {
-        let Outcome::Text(text) = &template.outcome else { continue };
-        let made = text.render(&list.spec.name, name, &namespace.labels, &namespace.annotations);
-        problems.extend(made.problems);
-        assembly.warnings.extend(made.warnings);
-        for manifest in made.manifests {
-            assembly.warnings.extend(manifest.warnings.iter().cloned());
-            let refused = refusals(assembly, &manifest);
-            if refused.is_empty() {
-                pieces.push(piece(list, manifest));
+        match &template.outcome {
+            Outcome::Object(manifest) => manifests.push(manifest.clone()),
+            Outcome::Text(text) => {
+                let result = text.render(&list.spec.name, name, &namespace.labels, &namespace.annotations);
+                problems.extend(result.problems);
+                assembly.warnings.extend(result.warnings);
+                manifests.extend(result.manifests);
             }
-            problems.extend(refused);
+            _ => {}
         }
+    }
+    if let Some(words) = &list.spec.words {
+        let made = last.apply(list, words, manifests);
+        problems.extend(made.problems);
+        manifests = made.manifests;
+    }
+    let mut pieces = Vec::new();
+    for manifest in manifests {
+        assembly.warnings.extend(manifest.warnings.iter().cloned());
+        let refused = refusals(assembly, &manifest);
+        if refused.is_empty() {
+            pieces.push(piece(list, manifest));
+        }
+        problems.extend(refused);
     }
     (pieces, problems)
 }

@@ -17,6 +17,7 @@ mod kinds;
 mod offline;
 mod place;
 mod settle;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
