@@ -15,6 +15,7 @@ mod template;
 mod webhook;
 
 mod architecture;
+mod bad_input;
 mod common;
 mod control_plane;
 mod converge;

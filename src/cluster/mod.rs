@@ -4,8 +4,10 @@
 //! client     requests, permits, retries, counts         discovery  which kinds are served
 //! objects    get, dry run, apply, delete of one object   observe    live + dry run for every object of a unit
 //! watch      what changes, as digests of metadata        facts      what rendering may know
+//! cause      why a workload is not ready
 //! ```
 
+pub mod cause;
 pub mod client;
 pub mod discovery;
 pub mod error;

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +20,7 @@ use crate::apply::wait::NotReady;
 use crate::apply::{self, Outcome, Target, prune, wait};
 use crate::cluster::observe::{self, Coming};
 use crate::cluster::watch::Store;
-use crate::cluster::{Actor, Cluster, ServiceAccount};
+use crate::cluster::{Actor, Cluster, ServiceAccount, cause};
 use crate::diff::change::{Context, Failure};
 use crate::diff::{self, Action, Changes, Digest, Entry, Observation, Observed};
 use crate::record::{self, Commit, Revision, Status};
@@ -154,7 +155,7 @@ pub async fn reconcile<S>(world: &World, task: &Task, slot: S) -> Result<Done, r
     let mut revision = begin(world, task, &changes, &planned).await?;
     let mut outcome = apply::apply(target, &task.unit, planned, &observed, &changes, &task.coming).await;
     drop(slot);
-    let not_ready = health(world, task, &outcome).await;
+    let not_ready = health(world, task, &outcome, &actor).await;
     prune::prune(target, &task.unit.name, &world.namespace, &mut outcome, not_ready.is_empty()).await;
     let (is_new, wrote) = finish(world, task, &mut revision, &outcome, &not_ready).await?;
 
@@ -235,7 +236,7 @@ async fn begin(world: &World, task: &Task, changes: &Changes, planned: &[Entry])
 }
 
 /// Waits for what was written, as the unit's settings say.
-async fn health(world: &World, task: &Task, outcome: &Outcome) -> Vec<NotReady> {
+async fn health(world: &World, task: &Task, outcome: &Outcome, actor: &Actor) -> Vec<NotReady> {
     let settings = &task.unit.settings;
     let applied: Vec<_> = outcome
         .changes
@@ -249,10 +250,26 @@ async fn health(world: &World, task: &Task, outcome: &Outcome) -> Vec<NotReady> 
     if !settings.wait {
         return Vec::new();
     }
+    let timeout = Duration::from_secs(settings.timeout_seconds);
     tokio::select! {
-        not_ready = wait::healthy(&world.store, &applied, Duration::from_secs(settings.timeout_seconds)) => not_ready,
+        not_ready = async {
+            let not_ready = wait::healthy(&world.store, &applied, timeout).await;
+            explained(world, not_ready, actor).await
+        } => not_ready,
         () = task.cancel.cancelled() => wait::not_ready(&world.store, &applied),
     }
+}
+
+/// Adds to each workload that is not ready what its pods say, if they say anything.
+async fn explained(world: &World, not_ready: Vec<NotReady>, actor: &Actor) -> Vec<NotReady> {
+    let explained = not_ready.into_iter().map(|mut object| async move {
+        if let Some(cause) = cause::find(&world.cluster, &object.id, actor).await {
+            let said = if object.message.is_empty() { String::new() } else { format!("{}; ", object.message) };
+            object.message = format!("{said}{}: {}", cause.reason, cause.message);
+        }
+        object
+    });
+    stream::iter(explained).buffered(8).collect().await
 }
 
 /// Records what has happened, if it differs from what is recorded.

@@ -18,6 +18,8 @@ pub(crate) struct Story {
     pub(crate) cluster: &'static TestCluster,
     pub(crate) source: String,
     pub(crate) own_namespace: String,
+    /// As whom the binary runs: the administrator, until a test says otherwise.
+    pub(crate) kubeconfig: PathBuf,
     // Dropped in this order: the folder waits for the processes that run in it.
     daemon: Option<Process>,
     folder: Folder,
@@ -29,7 +31,8 @@ impl Story {
         let folder = Folder::new("bowline-story-").expect("a temporary folder can be made");
         let source = unique(&name[..name.len().min(14)]);
         let own_namespace = format!("bowline-{source}");
-        let story = Story { cluster: TestCluster::shared(), source, own_namespace, daemon: None, folder };
+        let cluster = TestCluster::shared();
+        let story = Story { cluster, source, own_namespace, kubeconfig: cluster.kubeconfig(), daemon: None, folder };
         fs::create_dir_all(story.repo()).expect("a folder can be made");
         story.git(&["init", "-q", "-b", "main"]);
         story
@@ -83,7 +86,7 @@ impl Story {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bowline"));
         command.env_clear().env("HOME", self.folder.path()).env("PATH", "/usr/bin:/bin");
-        command.args(arguments).arg("--kubeconfig").arg(self.cluster.kubeconfig());
+        command.args(arguments).arg("--kubeconfig").arg(&self.kubeconfig);
         command.args(["--bowline-namespace", &self.own_namespace]);
         command
     }
