@@ -266,6 +266,12 @@ fn a_broken_file_holds_its_own_unit_and_nothing_is_pruned() {
     for name in ["a", "b"] {
         assert!(story.cluster.get("configmap", &home, name).is_some());
     }
+
+    // Nothing is to be written after this mending, and what was said is taken back all the same.
+    let fourth = story.commit("broken again", &[("both.yaml", &broken)]);
+    wait_said(&story, &fourth, &["both.yaml cannot be read"]);
+    let fifth = story.commit("mended again", &[("both.yaml", &both)]);
+    story.wait_ready(&fifth);
 }
 
 #[test]
