@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::decode::{Fields, WrongType};
-use super::{paths, values};
+use super::paths;
 use crate::yaml;
 
 /// A document that a chart renders, as text and as what it says.
@@ -148,7 +148,7 @@ fn read(source: &str, text: &str) -> Result<(Manifest, BTreeMap<String, String>)
         column,
     };
     let value = yaml::read(text.as_bytes(), &yaml::Options::helm())
-        .map_err(|error| failed(values::yaml_words(&error), error.position.line, error.position.column))?;
+        .map_err(|error| failed(error.in_go(), error.position.line, error.position.column))?;
     let mut manifest = Manifest {
         source: source.to_owned(),
         kind: String::new(),

@@ -151,8 +151,8 @@ fn as_yaml(arguments: &[Value], convert: impl Fn(&[u8]) -> String) -> Value {
     Value::from(text.strip_suffix('\n').unwrap_or(&text))
 }
 
-/// `.Values` of the outermost chart, which Go has under a type of its own; the map itself is not copied deeper.
-pub(crate) fn root_values(values: &Map) -> Map {
+/// `.Values` of a chart, which Go has under a type of its own; only the outermost map is a new one.
+pub(crate) fn named_values(values: &Map) -> Map {
     let named = Map::typed(Type::Named(&VALUES));
     values.entries().into_iter().for_each(|(key, value)| named.insert(key, value));
     named
@@ -162,7 +162,10 @@ static VALUES: Named = Named {
     name: "common.Values",
     under: Under::Type(Type::MAP),
     methods: &[
-        method("AsMap", &[], "the values themselves", |_, arguments| Ok(arguments[0].clone())),
+        method("AsMap", &[], "the values as a map without methods", |_, arguments| match arguments {
+            [Value::Map(values)] => Ok(Value::Map(values.entries().into_iter().collect())),
+            _ => Ok(Value::Nil),
+        }),
         method("YAML", &[], "the values as YAML", |_, arguments| {
             Ok(Value::from(yaml::write(&arguments[0].to_json()?)))
         }),

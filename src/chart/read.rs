@@ -210,14 +210,14 @@ fn subchart(
 }
 
 fn decode_into(draft: &mut Draft, file: &File) -> Result<(), Unreadable> {
-    let value = yaml::read(&file.data, &yaml::Options::helm())
-        .map_err(|error| Unreadable::file(file, values::yaml_words(&error)))?;
+    let value =
+        yaml::read(&file.data, &yaml::Options::helm()).map_err(|error| Unreadable::file(file, error.in_go()))?;
     draft.decode(&value).map_err(|error| Unreadable::file(file, error))
 }
 
 fn read_lock(file: &File) -> Result<Option<Lock>, Unreadable> {
-    let value = yaml::read(&file.data, &yaml::Options::helm())
-        .map_err(|error| Unreadable::file(file, values::yaml_words(&error)))?;
+    let value =
+        yaml::read(&file.data, &yaml::Options::helm()).map_err(|error| Unreadable::file(file, error.in_go()))?;
     Lock::decode(&value).map_err(|error| Unreadable::file(file, error))
 }
 

@@ -208,7 +208,7 @@ fn run(
         release: objects::release(release),
         capabilities: objects::capabilities(capabilities),
     };
-    plan.add(&root, "", &objects::root_values(&values));
+    plan.add(&root, "", &values);
     let names = plan.names();
     let templates = chart.parsed().get(&names, &plan.templates).map_err(|(name, error)| Error::parse(&error, &name))?;
     let mut context = context(options);
@@ -295,7 +295,7 @@ impl Plan {
             ("Files", objects::files(member.chart.files())),
             ("Release", self.release.clone()),
             ("Capabilities", self.capabilities.clone()),
-            ("Values", Value::Map(values.clone())),
+            ("Values", Value::Map(objects::named_values(values))),
             ("Subcharts", Value::Map(below.clone())),
         ]
         .into_iter()

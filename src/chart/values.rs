@@ -71,9 +71,9 @@ impl Given {
 /// A document is not YAML or not a mapping.
 pub fn read(text: &[u8]) -> Result<Map<String, Value>, Unusable> {
     let mut values = Map::new();
-    for (line, document) in documents(text) {
+    for document in documents(text) {
         let wrap = |words: String| Unusable(format!("cannot unmarshal yaml document: {words}"));
-        match yaml::read(document, &yaml::Options::helm()).map_err(|error| wrap(yaml_words_at(&error, line)))? {
+        match yaml::read(document, &yaml::Options::helm()).map_err(|error| wrap(error.in_go()))? {
             Value::Null => {}
             Value::Object(mut map) => {
                 map.values_mut().for_each(as_floats);
@@ -87,24 +87,23 @@ pub fn read(text: &[u8]) -> Result<Map<String, Value>, Unusable> {
     Ok(values)
 }
 
-/// Splits a text as Kubernetes' YAML reader does: at lines of `---`, which a comment may follow. Gives each document with
-/// the number of lines before it.
-fn documents(text: &[u8]) -> Vec<(usize, &[u8])> {
+/// Splits a text as Kubernetes' YAML reader does: at lines of `---`, which a comment may follow.
+fn documents(text: &[u8]) -> Vec<&[u8]> {
     let mut documents = Vec::new();
-    let (mut start, mut at, mut start_line) = (0, 0, 0);
-    for (number, line) in text.split_inclusive(|&byte| byte == b'\n').enumerate() {
+    let (mut start, mut at) = (0, 0);
+    for line in text.split_inclusive(|&byte| byte == b'\n') {
         let next = at + line.len();
         if let Some(rest) = line.strip_prefix(b"---") {
             let rest = rest.trim_ascii();
             if (rest.is_empty() || rest.starts_with(b"#")) && at > start {
-                documents.push((start_line, &text[start..at]));
-                (start, start_line) = (next, number + 1);
+                documents.push(&text[start..at]);
+                start = next;
             }
         }
         at = next;
     }
     if start < text.len() {
-        documents.push((start_line, &text[start..]));
+        documents.push(&text[start..]);
     }
     documents
 }
@@ -121,15 +120,6 @@ fn as_floats(value: &mut Value) {
         Value::Object(map) => map.values_mut().for_each(as_floats),
         _ => {}
     }
-}
-
-/// A YAML error in the words of Go's YAML packages, as far as ours are theirs.
-pub(crate) fn yaml_words(error: &yaml::Error) -> String {
-    yaml_words_at(error, 0)
-}
-
-fn yaml_words_at(error: &yaml::Error, _lines_before: usize) -> String {
-    format!("error converting YAML to JSON: yaml: line {}: {}", error.position.line, error.message)
 }
 
 /// What Go says when a file cannot be opened: `open a/b: no such file or directory`.
@@ -150,12 +140,12 @@ mod tests {
 
     #[test]
     fn documents_are_split_at_lines_of_dashes() {
-        let texts = |text: &'static str| -> Vec<(usize, String)> {
-            documents(text.as_bytes()).iter().map(|(n, d)| (*n, String::from_utf8_lossy(d).into_owned())).collect()
+        let texts = |text: &'static str| -> Vec<String> {
+            documents(text.as_bytes()).iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect()
         };
-        assert_eq!(texts("a: 1\n---\nb: 2"), [(0, "a: 1\n".to_owned()), (2, "b: 2".to_owned())]);
-        assert_eq!(texts("---\na: 1\n--- # x\nb: 2\n"), [(0, "---\na: 1\n".to_owned()), (3, "b: 2\n".to_owned())]);
-        assert_eq!(texts("a: |\n  ---\n"), [(0, "a: |\n  ---\n".to_owned())]);
-        assert_eq!(texts(""), []);
+        assert_eq!(texts("a: 1\n---\nb: 2"), ["a: 1\n", "b: 2"]);
+        assert_eq!(texts("---\na: 1\n--- # x\nb: 2\n"), ["---\na: 1\n", "b: 2\n"]);
+        assert_eq!(texts("a: |\n  ---\n"), ["a: |\n  ---\n"]);
+        assert!(texts("").is_empty());
     }
 }

@@ -118,6 +118,45 @@ pub struct Error {
     pub message: String,
 }
 
+impl Error {
+    /// The same in the words of Go's YAML packages, which charts see (`fromYaml`) and Helm's messages end in: with the
+    /// line that Go counts, which is not always the one at fault.
+    pub fn in_go(&self) -> String {
+        let known = GO_WORDS.iter().find(|(ours, ..)| self.message.starts_with(ours));
+        let (words, shift) = known.map_or((self.message.as_str(), 0), |(_, words, shift)| (*words, *shift));
+        let line = self.position.line.saturating_add_signed(shift).max(1);
+        format!("error converting YAML to JSON: yaml: line {line}: {words}")
+    }
+}
+
+/// How our messages begin, what Go says, and how its line differs: its parser counts from 0, its scanner from 1.
+const GO_WORDS: &[(&str, &str, isize)] = &[
+    ("a line that is neither", "could not find expected ':'", 1),
+    ("a tab in the indentation of a text", "found a tab character that violates indentation", 0),
+    ("a tab in the indentation", "found character that cannot start any token", 0),
+    ("a tab where the indentation", "found a tab character where an indentation space is expected", 0),
+    ("this character begins nothing", "found character that cannot start any token", 0),
+    ("`%` begins nothing", "found character that cannot start any token", 0),
+    ("`@` begins nothing", "found character that cannot start any token", 0),
+    ("`` ` `` begins nothing", "found character that cannot start any token", 0),
+    ("``` begins nothing", "found character that cannot start any token", 0),
+    ("a list cannot begin", "block sequence entries are not allowed in this context", 0),
+    ("a key cannot begin", "mapping keys are not allowed in this context", 0),
+    ("a mapping cannot begin", "mapping values are not allowed in this context", 0),
+    ("a quoted text does not end before", "found unexpected document indicator", 0),
+    ("a quoted text does not end", "found unexpected end of stream", 0),
+    ("an unknown escape", "found unknown escape character", 0),
+    ("an escape of what is no", "found invalid Unicode character escape code", 0),
+    ("an escape lacks", "did not find expected hexdecimal number", 0),
+    ("a block text begins on", "did not find expected comment or line break", 0),
+    ("a document begins with", "did not find expected <document start>", -1),
+    ("a value is expected", "did not find expected node content", -1),
+    ("the next item of a list", "did not find expected '-' indicator", -1),
+    ("the next key of a mapping", "did not find expected key", -1),
+    ("`,` or `]` is expected", "did not find expected ',' or ']'", -1),
+    ("`,` or `}` is expected", "did not find expected ',' or '}'", -1),
+];
+
 impl fmt::Display for Position {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "line {}, column {}", self.line, self.column)

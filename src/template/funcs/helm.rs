@@ -90,10 +90,7 @@ fn read_yaml(a: &[Value], nothing: Value) -> Result {
     match yaml::read(bytes(a, 0), &yaml::Options::helm()) {
         Ok(serde_json::Value::Null) => Ok(nothing),
         Ok(json) => Ok(Value::from_json(&json)),
-        Err(error) => Err(Failure::new(format!(
-            "error converting YAML to JSON: yaml: line {}: {}",
-            error.position.line, error.message
-        ))),
+        Err(error) => Err(Failure::new(error.in_go())),
     }
 }
 

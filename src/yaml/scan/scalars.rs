@@ -96,7 +96,7 @@ impl<'a> Scanner<'a> {
         loop {
             if self.is_blank() {
                 if *after_break && (self.column() as isize) < indent && self.byte(0) == b'\t' {
-                    return broken(self.mark(), "a tab in the indentation: use spaces");
+                    return broken(self.mark(), "a tab in the indentation of a text: use spaces");
                 }
                 self.at += 1;
             } else if self.is_break() {
