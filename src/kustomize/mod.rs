@@ -132,7 +132,9 @@ fn failed(word: &str, message: String) -> Error {
 fn finished(resource: Resource) -> Result<(Source, Object), Error> {
     let subject = resource.subject();
     let object = Object::new(resource.value);
-    object.map(|object| (resource.source, object)).map_err(|error| failed(&subject, format!("is no object any more: {error}")))
+    object
+        .map(|object| (resource.source, object))
+        .map_err(|error| failed(&subject, format!("is no object any more: {error}")))
 }
 
 /// The fields that an entry of `labels` sets.

@@ -4,12 +4,12 @@ use serde_json::Value;
 
 use crate::yaml::{self, Options};
 
-use super::{Files, Source};
 use super::json_patch::json_patch;
 use super::overlay::overlay;
 use super::resources::{Id, Resource};
 use super::select::Selector;
 use super::spec::{Patch, PatchOptions};
+use super::{Files, Source};
 
 /// Applies one entry of `patches`.
 pub(super) fn apply(resources: &mut Vec<Resource>, patch: &Patch, files: Files<'_>) -> Result<(), String> {

@@ -36,9 +36,9 @@ pub use manifest::{Manifest, Overrides};
 pub use policy::{Budget, Drift, Policy, Prune, Settings};
 pub use select::{Pattern, Select, Selector};
 pub use text::{TextResult, TextTemplate};
-pub use words::ListWords;
 pub(crate) use tidy::is_builtin;
 pub use tidy::{Lenient, tidy};
+pub use words::ListWords;
 
 use crate::source::Checkout;
 use crate::unit::{Origin, Problem};
@@ -290,7 +290,8 @@ impl Loader<'_> {
 
     /// A list with the objects of the files that it names. Those files are no plain manifests.
     fn list(&mut self, path: &str, spec: &Arc<ListSpec>, folder: Arc<Folder>, claimed: &mut BTreeSet<String>) -> List {
-        let mut list = List { spec: spec.clone(), folder, templates: Vec::new(), parts: BTreeMap::new(), problems: Vec::new() };
+        let mut list =
+            List { spec: spec.clone(), folder, templates: Vec::new(), parts: BTreeMap::new(), problems: Vec::new() };
         for (file, origin) in spec.words.iter().flat_map(|words| &words.files) {
             match self.part(path, file) {
                 Ok(part) => drop(list.parts.insert(file.clone(), part)),
@@ -333,7 +334,8 @@ impl Loader<'_> {
             (error.to_string(), fields::did_you_mean(&path, files))
         })?;
         if bytes.len() as u64 > MAX_PART {
-            let message = format!("{path}: has {} bytes, more than the {MAX_PART} that an object may hold", bytes.len());
+            let message =
+                format!("{path}: has {} bytes, more than the {MAX_PART} that an object may hold", bytes.len());
             return Err((message, String::new()));
         }
         if bytes.starts_with(file::LFS) {
