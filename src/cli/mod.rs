@@ -1,6 +1,6 @@
 //! The command line: one file per verb; its `Args` doc comments are the help text and the reference page.
 //!
-//! Data goes to stdout through [`output`], words go to stderr. The environment is read here and nowhere else.
+//! Data goes to stdout through `output.rs`, words go to stderr. The environment is read here and nowhere else.
 
 mod apply;
 mod approve;
