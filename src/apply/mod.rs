@@ -5,6 +5,8 @@
 //! ```
 //! Every change has a result, errors included. Start at [`apply`].
 
+mod guard;
+mod inside;
 pub mod order;
 pub mod prune;
 pub mod wait;
@@ -84,6 +86,8 @@ pub fn planned(unit: &Unit, last: &[Entry], changes: &Changes) -> Vec<Entry> {
                 seen: None,
                 desired: diff::Digest::default(),
                 adopted: false,
+                since: 0,
+                note: String::new(),
                 policy: item.policy.clone(),
             }),
             None => {}
@@ -318,6 +322,8 @@ impl Writer<'_> {
             seen: Some(diff::Seen::of(answer, &manager(&self.unit.name))),
             desired: observe::desired(self.item, &self.unit.name),
             adopted,
+            since: 0,
+            note: String::new(),
             policy: self.item.policy.clone(),
         };
         Written { change: change.clone(), entry: Some(entry), warnings }

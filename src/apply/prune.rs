@@ -1,136 +1,250 @@
 //! Deletes what is no longer wanted, by a protocol whose every step may say no.
 //!
 //! ```text
-//! the record says it is ours  ->  the live object says so too (uid, marks)  ->  nobody protects it
+//! the record says it is ours  ->  everything wanted is applied and healthy  ->  no newer commit has come
+//!   ->  the live object says so too (uid, marks, manager) and nobody protects it  ->  nothing else would go with it
 //!   ->  DELETE with uid and resourceVersion  ->  it is gone  ->  it leaves the inventory
 //! ```
-//! Whether there is a complete render, and the approvals, were settled before: see `diff::commit`.
+//! Whether there is a complete render, and the approvals, were settled before: see `diff::commit`. What others need goes
+//! last: the tiers of `order.yaml`, backwards.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _, stream};
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
-use super::{Outcome, Target};
-use crate::cluster::client::{Call, METADATA_LIST, Verb};
-use crate::cluster::objects::explain;
+use super::guard::{self, Answer, Case};
+use super::inside::in_use;
+use super::{Outcome, SIDE_BY_SIDE, Target, order};
+use crate::cluster::objects::{Propagation, explain};
 use crate::cluster::watch::Looked;
-use crate::cluster::{Actor, Error, Resource};
-use crate::diff::marks::unit_of;
-use crate::diff::{Action, Change, Entry, State};
-use crate::object::{Gvk, Object, ObjectId};
+use crate::cluster::{Error, Resource};
+use crate::diff::{Action, Change, Changes, Entry, Observation, Observed, State};
+use crate::object::ObjectId;
 use crate::render::Scope;
 use crate::unit::UnitName;
 
 /// How long a deletion may take before its finalizers are reported.
 const GONE_WITHIN: Duration = Duration::from_secs(20);
-/// Namespaces that are never deleted.
-const PROTECTED: [&str; 4] = ["kube-system", "kube-public", "kube-node-lease", "default"];
+/// How often an object is looked at that the watch does not tell of.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// What a deletion must know besides the objects.
+#[derive(Debug, Clone, Copy)]
+pub struct Deletion<'a> {
+    /// The unit.
+    pub unit: &'a UnitName,
+    /// bowline's own namespace.
+    pub own_namespace: &'a str,
+    /// Told when a newer commit came, or the program stops: what is not deleted yet waits then.
+    pub cancel: &'a CancellationToken,
+}
 
 /// What became of one deletion.
 enum End {
     /// It is not there any more.
     Gone,
-    /// It stays and is none of ours from now on, and why.
+    /// What is there is none of ours, and why.
+    Lost(String),
+    /// It stays for good, and why.
     Released(String),
     /// It could not be deleted now, and why; the inventory keeps it.
     Stays(String, String),
 }
 
 /// Deletes the objects whose change says `pruned`, unless something of the unit failed: then they wait.
-pub async fn prune(target: Target<'_>, unit: &UnitName, own_namespace: &str, outcome: &mut Outcome, healthy: bool) {
+pub async fn prune(target: Target<'_>, deletion: Deletion<'_>, outcome: &mut Outcome, healthy: bool) {
     let may = healthy && !outcome.failed();
-    for change in &mut outcome.changes {
-        let entry = outcome.entries.iter().position(|entry| entry.id == change.id);
+    let mut places = Vec::new();
+    for (place, change) in outcome.changes.iter_mut().enumerate() {
         match change.action {
-            Action::Pruned if !may => {
+            Action::Pruned if may => places.push(place),
+            Action::Pruned => {
                 change.action = Action::Held;
                 "is deleted when everything of the unit is applied and healthy".clone_into(&mut change.message);
-                if let Some(entry) = entry {
-                    outcome.entries[entry].state = State::Pruning;
-                }
             }
-            Action::Held => {
-                if let Some(entry) = entry {
-                    outcome.entries[entry].state = State::Pruning;
-                }
-            }
-            Action::Pruned => {
-                let Some(entry) = entry else { continue };
-                let end = delete(target, unit, own_namespace, &outcome.entries[entry]).await;
-                settle(change, &mut outcome.entries, entry, end);
-            }
-            Action::Released => {
-                if let Some(entry) = entry {
-                    outcome.entries[entry].state = State::Orphaned;
-                }
-            }
-            Action::Moved => {
-                // Handed over: the other unit's record has it.
-                let wanted_here = change.origin.is_some();
-                if let Some(entry) = entry.filter(|_| !wanted_here) {
-                    outcome.entries.remove(entry);
-                }
-            }
-            _ => {}
+            _ => settle_without(change, &mut outcome.entries),
         }
+    }
+    let wanted: BTreeSet<String> =
+        outcome.entries.iter().filter(|entry| entry.is_wanted()).map(|entry| entry.uid().to_owned()).collect();
+    let case = Case { unit: deletion.unit, own_namespace: deletion.own_namespace, wanted: &wanted };
+    for tier in (0..order::tiers().len()).rev() {
+        let of_tier = places.iter().filter(|place| order::tier_of(&outcome.changes[**place].id) == tier);
+        let of_tier: Vec<usize> = of_tier.copied().collect();
+        let ends = delete_side_by_side(target, case, deletion.cancel, outcome, &of_tier).await;
+        for (place, end) in of_tier.into_iter().zip(ends) {
+            settle(&mut outcome.changes[place], &mut outcome.entries, end);
+        }
+    }
+    forget_gone_orphans(target, outcome).await;
+}
+
+async fn delete_side_by_side(
+    target: Target<'_>,
+    case: Case<'_>,
+    cancel: &CancellationToken,
+    outcome: &Outcome,
+    places: &[usize],
+) -> Vec<Option<End>> {
+    let entry = |id: &ObjectId| outcome.entries.iter().find(|entry| entry.id == *id);
+    let deletions: Vec<BoxFuture<'_, Option<End>>> = places
+        .iter()
+        .map(|place| {
+            let entry = entry(&outcome.changes[*place].id);
+            async move {
+                let entry = entry?;
+                // The newer commit may want it again.
+                if cancel.is_cancelled() { None } else { Some(delete(target, case, entry).await) }
+            }
+            .boxed()
+        })
+        .collect();
+    stream::iter(deletions).buffered(SIDE_BY_SIDE).collect().await
+}
+
+/// Brings the inventory up to a change that deletes nothing.
+fn settle_without(change: &Change, entries: &mut Vec<Entry>) {
+    let Some(place) = entries.iter().position(|entry| entry.id == change.id) else { return };
+    match change.action {
+        // What was allowed once stays allowed.
+        Action::Held if entries[place].state != State::Pruning => entries[place].state = State::Held,
+        Action::Released => {
+            entries[place].state = State::Orphaned;
+            entries[place].note.clone_from(&change.message);
+        }
+        // Handed over: the other unit's record has it.
+        Action::Moved if change.origin.is_none() => drop(entries.remove(place)),
+        _ => {}
     }
 }
 
-fn settle(change: &mut Change, entries: &mut Vec<Entry>, entry: usize, end: End) {
+fn settle(change: &mut Change, entries: &mut Vec<Entry>, end: Option<End>) {
+    let Some(place) = entries.iter().position(|entry| entry.id == change.id) else { return };
     match end {
-        End::Gone => drop(entries.remove(entry)),
-        End::Released(why) => {
+        Some(End::Gone) => drop(entries.remove(place)),
+        Some(End::Lost(why)) => {
             change.action = Action::Released;
             change.message = why;
-            entries[entry].state = State::Orphaned;
+            entries.remove(place);
         }
-        End::Stays(why, hint) => {
+        Some(End::Released(why)) => {
+            change.action = Action::Released;
+            change.message.clone_from(&why);
+            entries[place].state = State::Orphaned;
+            entries[place].note = why;
+        }
+        Some(End::Stays(why, hint)) => {
             change.action = Action::Failed;
             change.temporary = true;
             change.message = why;
             change.hint = hint;
-            entries[entry].state = State::Pruning;
+        }
+        None => {
+            change.action = Action::Held;
+            "waits: a newer commit came first".clone_into(&mut change.message);
         }
     }
 }
 
-async fn delete(target: Target<'_>, unit: &UnitName, own_namespace: &str, entry: &Entry) -> End {
+/// Says of each object that would be deleted what it will say then, so that a plan shows what happens.
+pub async fn preview(
+    target: Target<'_>,
+    deletion: Deletion<'_>,
+    last: &[Entry],
+    observed: &Observed,
+    changes: &mut Changes,
+) {
+    let wanted: BTreeSet<String> = observed
+        .items
+        .iter()
+        .filter_map(|(id, observation)| match observation {
+            Observation::Present(present) => present.live.pointer("/metadata/uid")?.as_str().map(str::to_owned),
+            Observation::Untouched => last.iter().find(|entry| entry.id == *id).map(|entry| entry.uid().to_owned()),
+            _ => None,
+        })
+        .collect();
+    let case = Case { unit: deletion.unit, own_namespace: deletion.own_namespace, wanted: &wanted };
+    let looks: Vec<BoxFuture<'_, Option<End>>> = changes
+        .changes
+        .iter()
+        .map(|change| {
+            let entry = last.iter().find(|entry| entry.id == change.id).filter(|_| change.action == Action::Pruned);
+            async move { look(target, case, entry?).await.err() }.boxed()
+        })
+        .collect();
+    let ends: Vec<Option<End>> = stream::iter(looks).buffered(SIDE_BY_SIDE).collect().await;
+    for (change, end) in changes.changes.iter_mut().zip(ends) {
+        match end {
+            Some(End::Gone) => "is not there any more".clone_into(&mut change.message),
+            Some(End::Lost(why) | End::Released(why)) => {
+                change.action = Action::Released;
+                change.message = why;
+            }
+            Some(End::Stays(why, hint)) => {
+                change.message = why;
+                change.hint = hint;
+            }
+            None => {}
+        }
+    }
+}
+
+/// A live object that may be deleted.
+struct Doomed {
+    resource: Resource,
+    live: Value,
+}
+
+/// Looks whether an object of the inventory may be deleted; if not, what becomes of it.
+async fn look(target: Target<'_>, case: Case<'_>, entry: &Entry) -> Result<Doomed, End> {
     let id = &entry.id;
     let Some(resource) = resource(target, entry).await else {
-        return match target.cluster.discovery().scope(&entry.gvk()) {
+        return Err(match target.cluster.discovery().scope(&entry.gvk()) {
             Scope::Unknown => {
                 End::Stays(format!("what the server serves of {} is not known now", id.kind), String::new())
             }
             // The kind's definition went, and its objects with it.
             _ => End::Gone,
-        };
+        });
     };
-    if id.kind == "Namespace"
-        && id.group.is_empty()
-        && (PROTECTED.contains(&id.name.as_str()) || id.name == own_namespace)
-    {
-        return End::Released("is a namespace that bowline never deletes".to_owned());
+    let live = match target.cluster.get(&resource, id, target.actor).await {
+        Ok(Some(live)) => live,
+        Ok(None) => return Err(End::Gone),
+        Err(error) => return Err(stays(&error, id)),
+    };
+    match guard::ask(case, entry, &live) {
+        Answer::Yes => {}
+        Answer::Keep(why) => return Err(End::Released(why)),
+        Answer::NotOurs(why) => return Err(End::Lost(why)),
+        Answer::Wait(why, hint) => return Err(End::Stays(why, hint)),
     }
+    let going = live.pointer("/metadata/deletionTimestamp").is_some_and(|time| !time.is_null());
+    match in_use(target, id, &live).await.filter(|_| !going) {
+        Some(why) => Err(End::Stays(why, "delete what is inside first".to_owned())),
+        None => Ok(Doomed { resource, live }),
+    }
+}
+
+async fn delete(target: Target<'_>, case: Case<'_>, entry: &Entry) -> End {
+    let id = &entry.id;
     for _ in 0..3 {
-        let live = match target.cluster.get(&resource, id, target.actor).await {
-            Ok(Some(live)) => live,
-            Ok(None) => return End::Gone,
-            Err(error) => return stays(&error, id),
+        let Doomed { resource, live } = match look(target, case, entry).await {
+            Ok(doomed) => doomed,
+            Err(end) => return end,
         };
-        if let Some(why) = protected(unit, entry, &live) {
-            return End::Released(why);
-        }
-        if let Some(why) = in_use(target, id, &live).await {
-            return End::Stays(why, "delete what is inside first".to_owned());
-        }
         let text = |pointer: &str| live.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let uid = text("/metadata/uid");
         if !text("/metadata/deletionTimestamp").is_empty() {
-            return gone(target, id, &live).await;
+            return gone(target, &resource, id, uid).await;
         }
-        let (uid, version) = (text("/metadata/uid"), text("/metadata/resourceVersion"));
-        match target.cluster.delete(&resource, id, uid, Some(version), target.actor).await {
+        let version = text("/metadata/resourceVersion");
+        match target.cluster.delete(&resource, id, uid, version, Propagation::Background, target.actor).await {
             Ok(true) => return End::Gone,
-            Ok(false) => return gone(target, id, &live).await,
+            Ok(false) => return gone(target, &resource, id, uid).await,
             // It was written between the look and the deletion: look again.
             Err(Error::Refused(refusal)) if refusal.code == 409 => {}
             Err(error) => return stays(&error, id),
@@ -157,88 +271,68 @@ fn stays(error: &Error, id: &ObjectId) -> End {
     }
 }
 
-/// Why the live object is not to be deleted, read from the object itself.
-fn protected(unit: &UnitName, entry: &Entry, live: &Value) -> Option<String> {
-    let object = Object::new(live.clone()).ok()?;
-    if entry.seen.as_ref().is_some_and(|seen| seen.uid != object.uid()) {
-        return Some("was replaced by another object of the same name".to_owned());
-    }
-    if unit_of(&object).as_ref() != Some(unit) {
-        return Some("no longer carries the mark of this unit".to_owned());
-    }
-    let keeps = [
-        ("helm.sh/resource-policy", "keep"),
-        ("cli-utils.sigs.k8s.io/on-remove", "keep"),
-        ("client.lifecycle.config.k8s.io/deletion", "detach"),
-        ("kustomize.toolkit.fluxcd.io/prune", "disabled"),
-        ("bowline.dev/prune", "keep"),
-    ];
-    if let Some((key, value)) = keeps.iter().find(|(key, value)| object.annotation(key) == Some(value)) {
-        return Some(format!("is kept by its annotation {key}: {value}"));
-    }
-    let argo = object.annotation("argocd.argoproj.io/sync-options").unwrap_or_default();
-    if argo.split(',').any(|option| option.trim() == "Prune=false") {
-        return Some("is kept by its annotation argocd.argoproj.io/sync-options: Prune=false".to_owned());
-    }
-    let owners = live.pointer("/metadata/ownerReferences").and_then(Value::as_array).into_iter().flatten();
-    let controller = owners.into_iter().find(|owner| owner.get("controller") == Some(&Value::Bool(true)))?;
-    let text = |field: &str| controller.get(field).and_then(Value::as_str).unwrap_or_default();
-    Some(format!("belongs to {}/{} now", text("kind"), text("name")))
-}
-
-/// Why something is not deleted although it is ours: what is inside would go with it.
-async fn in_use(target: Target<'_>, id: &ObjectId, live: &Value) -> Option<String> {
-    match (id.group.as_str(), id.kind.as_str()) {
-        ("apiextensions.k8s.io", "CustomResourceDefinition") => {
-            let text = |pointer: &str| live.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-            let versions = live.pointer("/spec/versions").and_then(Value::as_array)?;
-            let served = versions.iter().find(|version| version.get("served") == Some(&Value::Bool(true)))?;
-            let version = served.get("name").and_then(Value::as_str)?;
-            let path = format!("/apis/{}/{version}/{}", text("/spec/group"), text("/spec/names/plural"));
-            holds(target, &path, &format!("objects of kind {} exist", text("/spec/names/kind"))).await
-        }
-        ("", "Namespace") => {
-            let claims = Gvk::new("v1", "PersistentVolumeClaim");
-            let resource = target.cluster.resource(&claims).await?;
-            holds(target, &resource.collection(&id.name), "it holds PersistentVolumeClaims").await
-        }
-        _ => None,
-    }
-}
-
-/// `message` when the collection has at least one object, or a reason why that cannot be told.
-async fn holds(target: Target<'_>, collection: &str, message: &str) -> Option<String> {
-    let path = format!("{collection}?limit=1");
-    let call = Call { verb: Verb::List, path, accept: METADATA_LIST, body: None, actor: &Actor::Own };
-    match target.cluster.client().send(&call).await {
-        Ok(reply) => {
-            let items = reply.value.get("items").and_then(Value::as_array).map_or(0, Vec::len);
-            (items > 0).then(|| message.to_owned())
-        }
-        Err(error) if error.is_not_found() => None,
-        Err(error) => Some(format!("what is inside cannot be told: {error}")),
-    }
-}
-
-/// Waits until a deleted object is gone, and names its finalizers when it is not.
-async fn gone(target: Target<'_>, id: &ObjectId, live: &Value) -> End {
-    let went = target
-        .store
-        .until(GONE_WITHIN, || match target.store.look(id) {
-            Looked::There(_) => None,
-            Looked::Gone | Looked::NotYet => Some(()),
-        })
-        .await;
-    if went.is_some() {
-        return End::Gone;
-    }
-    let finalizers = live.pointer("/metadata/finalizers").and_then(Value::as_array).into_iter().flatten();
-    let names: Vec<&str> = finalizers.filter_map(Value::as_str).collect();
-    End::Stays(
-        format!(
-            "is being deleted and waits for {}",
-            if names.is_empty() { "its dependents".to_owned() } else { names.join(", ") }
+/// Waits until a deleted object is gone, and names what it waits for when it is not.
+async fn gone(target: Target<'_>, resource: &Resource, id: &ObjectId, uid: &str) -> End {
+    match wait_gone(target, resource, id, uid).await {
+        Ok(None) => End::Gone,
+        Ok(Some(live)) => End::Stays(
+            format!("is being deleted and waits for {}", holders(&live)),
+            "whoever set the finalizer must remove it; bowline never does".to_owned(),
         ),
-        "whoever set the finalizer must remove it; bowline never does".to_owned(),
-    )
+        Err(error) => stays(&error, id),
+    }
+}
+
+/// Waits until the object of this uid is gone; the object as it is when it stays too long.
+///
+/// The watch says when to look, and a look says what is so: an object that lost its label leaves the watch too.
+pub(super) async fn wait_gone(
+    target: Target<'_>,
+    resource: &Resource,
+    id: &ObjectId,
+    uid: &str,
+) -> Result<Option<Value>, Error> {
+    let deadline = tokio::time::Instant::now() + GONE_WITHIN;
+    loop {
+        let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+        let told = target.store.until(left.min(LOOK_AGAIN), || match target.store.look(id) {
+            Looked::There(look) if look.seen.uid == uid => None,
+            Looked::There(_) | Looked::Gone => Some(()),
+            Looked::NotYet => None,
+        });
+        let told = told.await.is_some();
+        match target.cluster.get(resource, id, target.actor).await? {
+            None => return Ok(None),
+            Some(live) if live.pointer("/metadata/uid").and_then(Value::as_str) != Some(uid) => return Ok(None),
+            Some(live) if tokio::time::Instant::now() >= deadline => return Ok(Some(live)),
+            Some(_) if told => tokio::time::sleep(LOOK_AGAIN).await,
+            Some(_) => {}
+        }
+    }
+}
+
+/// What a terminating object waits for: finalizers by name, and what a namespace says of its content.
+pub(super) fn holders(live: &Value) -> String {
+    let finalizers = live.pointer("/metadata/finalizers").and_then(Value::as_array).into_iter().flatten();
+    let mut names: Vec<String> = finalizers.filter_map(Value::as_str).map(str::to_owned).collect();
+    let conditions = live.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
+    for condition in conditions.filter(|_| live.get("kind") == Some(&"Namespace".into())) {
+        let text = |field: &str| condition.get(field).and_then(Value::as_str).unwrap_or_default();
+        if text("status") == "True" {
+            names.push(text("message").to_owned());
+        }
+    }
+    if names.is_empty() { "its dependents".to_owned() } else { names.join(", ") }
+}
+
+/// Orphans that somebody deleted are listed no longer.
+async fn forget_gone_orphans(target: Target<'_>, outcome: &mut Outcome) {
+    let gone = |entry: &Entry| entry.state == State::Orphaned && target.store.look(&entry.id) == Looked::Gone;
+    let orphans: Vec<Entry> = outcome.entries.iter().filter(|entry| gone(entry)).cloned().collect();
+    for entry in orphans {
+        let Some(resource) = resource(target, &entry).await else { continue };
+        if matches!(target.cluster.get(&resource, &entry.id, target.actor).await, Ok(None)) {
+            outcome.entries.retain(|known| known.id != entry.id);
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde_json::json;
 
 use super::Exit;
-use crate::diff::commit::CommitPlan;
+use crate::diff::commit::{Approval, CommitPlan};
 use crate::diff::{Action, Change, Changes};
 use crate::record::Commit;
 use crate::unit::Problem;
@@ -116,7 +116,13 @@ impl View<'_> {
             let _ = writeln!(text, "problem: {problem}");
         }
         if let Some(approval) = &self.plan.approval {
-            let _ = writeln!(text, "approval needed: {}\n  hint: bowline approve {}", approval.reason, approval.hash);
+            let Approval { hash, subject, reason, .. } = approval;
+            let _ = writeln!(text, "approval needed: {reason}\n  hint: bowline approve {subject} {hash}");
+            let _ =
+                writeln!(text, "  hint: or in a bowline.yaml, in this commit or a later one: approve: [\"{hash}\"]");
+        }
+        for stale in &self.plan.stale {
+            let _ = writeln!(text, "stale approval: {stale}");
         }
         let _ = writeln!(text, "{}", self.summary(planned));
         text
@@ -129,7 +135,10 @@ impl View<'_> {
             self.plan.held.iter().map(|(unit, why)| (unit.to_string(), why)).collect();
         let value = json!({
             "commit": self.commit, "summary": count, "units": self.changes, "problems": self.problems, "held": held,
-            "approval": self.plan.approval.as_ref().map(|approval| json!({"hash": approval.hash, "reason": approval.reason})),
+            "approval": self.plan.approval.as_ref().map(|approval| json!({
+                "hash": approval.hash, "subject": approval.subject, "reason": approval.reason, "units": approval.units,
+            })),
+            "staleApprovals": self.plan.stale,
         });
         format!("{value:#}\n")
     }
@@ -140,11 +149,15 @@ impl View<'_> {
             let _ = writeln!(text, "- :x: `{}` {}", problem.origin, problem.message);
         }
         if let Some(approval) = &self.plan.approval {
+            let Approval { hash, subject, reason, .. } = approval;
             let _ = writeln!(
                 text,
-                "- :warning: approval needed: {} (`bowline approve {}`)",
-                approval.reason, approval.hash
+                "- :warning: approval needed: {reason} (`bowline approve {subject} {hash}`, or in a `bowline.yaml` of this pull \
+                 request: `approve: [\"{hash}\"]`)"
             );
+        }
+        for stale in &self.plan.stale {
+            let _ = writeln!(text, "- :warning: `{}` {}", stale.origin, stale.message);
         }
         for (unit, why) in &self.plan.held {
             let _ = writeln!(text, "- :warning: `{unit}` is held: {why}");

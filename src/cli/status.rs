@@ -9,7 +9,7 @@ use super::connect::ClusterArgs;
 use super::{Exit, output};
 use crate::cluster::Cluster;
 use crate::cluster::client::Verb;
-use crate::daemon::status::Status;
+use crate::daemon::status::{Approval, Offer, Orphan, Status};
 use crate::error::Error;
 use crate::record::{self, Revision};
 use crate::unit::UnitName;
@@ -49,7 +49,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit, Error> {
 }
 
 /// The statuses that the daemon keeps, one a source.
-async fn statuses(cluster: &Cluster, namespace: &str, only: Option<&str>) -> Result<Vec<Status>, Error> {
+pub(super) async fn statuses(cluster: &Cluster, namespace: &str, only: Option<&str>) -> Result<Vec<Status>, Error> {
     let path =
         format!("/api/v1/namespaces/{namespace}/configmaps?labelSelector=app.kubernetes.io%2Fmanaged-by%3Dbowline");
     let list = cluster.own(Verb::List, &path, None).await;
@@ -142,19 +142,46 @@ fn source_lines(status: &Status) -> String {
         text.push_str(&format!("  damaged: {damaged}\n"));
     }
     if let Some(approval) = &status.approval {
-        text.push_str(&format!(
-            "  approval needed: {}\n    hint: bowline approve {}\n",
-            approval.reason, approval.hash
-        ));
-        for object in approval.objects.iter().take(20) {
-            text.push_str(&format!("    would be deleted: {object}\n"));
-        }
+        text.push_str(&approval_lines(approval));
+    }
+    for stale in &status.stale_approvals {
+        text.push_str(&format!("  stale approval: {stale}\n"));
     }
     for stale in status.stale.iter().take(50) {
         text.push_str(&format!("  stale: {stale}\n"));
     }
+    text.push_str(&orphan_lines(status));
+    text
+}
+
+/// A question to people, with the ways to answer it.
+fn approval_lines(approval: &Approval) -> String {
+    let Approval { hash, subject, .. } = approval;
+    let mut text = format!("  approval needed: {}\n", approval.reason);
+    text.push_str(&format!(
+        "    hint: bowline approve {subject} {hash}, or in a bowline.yaml: approve: [\"{hash}\"]\n"
+    ));
+    for (unit, hash) in approval.units.iter().filter(|_| approval.units.len() > 1).take(20) {
+        text.push_str(&format!("    for one unit: bowline approve {unit} {hash}\n"));
+    }
+    for object in approval.objects.iter().take(20) {
+        text.push_str(&format!("    would be deleted: {object}\n"));
+    }
+    text
+}
+
+/// What was left in the cluster, each with the line that removes it.
+fn orphan_lines(status: &Status) -> String {
+    let mut text = String::new();
     for orphan in status.orphans.iter().take(50) {
-        text.push_str(&format!("  orphan: {orphan}\n"));
+        let Orphan { unit, object, note, remove } = orphan;
+        text.push_str(&format!("  orphan: {unit} {object}: {note}\n    hint: {remove}\n"));
+    }
+    if let Some(Offer { subject, hash }) = &status.orphans_approval {
+        text.push_str(&format!(
+            "  to remove the orphans that bowline made: bowline approve {subject} {hash}, or in a bowline.yaml: \
+             approve: [\"{hash}\"]\n"
+        ));
     }
     text
 }

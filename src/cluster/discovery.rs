@@ -175,6 +175,12 @@ impl Discovery {
         self.versions(&id.group, &id.kind).first()
     }
 
+    /// Every kind whose objects are stored in namespaces, in the version that the server prefers.
+    pub fn stored_in_namespaces(&self) -> impl Iterator<Item = &Resource> {
+        let preferred = self.kinds.values().filter_map(|versions| versions.first());
+        preferred.filter(|kind| kind.namespaced && kind.verbs.contains("list") && kind.verbs.contains("delete"))
+    }
+
     fn versions(&self, group: &str, kind: &str) -> &[Resource] {
         self.kinds.get(&(group.to_owned(), kind.to_owned())).map_or(&[], Vec::as_slice)
     }

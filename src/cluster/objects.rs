@@ -20,6 +20,24 @@ pub enum Force {
     Yes,
 }
 
+/// What becomes of the objects that a deleted one owns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Propagation {
+    /// They go after it.
+    Background,
+    /// They stay, without an owner.
+    Orphan,
+}
+
+impl Propagation {
+    fn word(self) -> &'static str {
+        match self {
+            Propagation::Background => "Background",
+            Propagation::Orphan => "Orphan",
+        }
+    }
+}
+
 /// The answer of an apply.
 #[derive(Debug, Clone)]
 pub struct Applied {
@@ -124,7 +142,7 @@ impl Cluster {
         self.client.send(&call).await.map(Applied::from)
     }
 
-    /// Deletes an object if it still has this uid and, when given, this resourceVersion. Background propagation.
+    /// Deletes an object if it still has this uid and this resourceVersion.
     ///
     /// Returns whether it is gone at once; an object with finalizers goes later.
     ///
@@ -135,15 +153,13 @@ impl Cluster {
         resource: &Resource,
         id: &ObjectId,
         uid: &str,
-        resource_version: Option<&str>,
+        resource_version: &str,
+        propagation: Propagation,
         actor: &Actor,
     ) -> Result<bool, Error> {
-        let mut preconditions = json!({"uid": uid});
-        if let Some(version) = resource_version {
-            preconditions["resourceVersion"] = json!(version);
-        }
         let body = json!({
-            "apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background", "preconditions": preconditions,
+            "apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation.word(),
+            "preconditions": {"uid": uid, "resourceVersion": resource_version},
         });
         let call = Call {
             verb: Verb::Delete,

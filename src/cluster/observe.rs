@@ -204,7 +204,7 @@ impl Look<'_> {
             Err(error) => return self.failed(&error),
         };
         let marked_as = Object::new(live.clone()).ok().and_then(|object| unit_of(&object));
-        let ours = marked_as.as_ref() == Some(self.unit) && has_entry(&live, &manager(self.unit));
+        let ours = marked_as.as_ref() == Some(self.unit) && fields::applied(&live, &manager(self.unit)).is_some();
         if ours {
             let uid = live.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned();
             return self.ours_live(resource, &uid, live, false).await;
@@ -307,8 +307,8 @@ impl Look<'_> {
             }
             Err(error) => return self.failed_strictly(resource, &payload, error).await,
         };
-        let ownership_lost =
-            essence(&live) == essence(&result) && own_fields(&live, &manager) != own_fields(&result, &manager);
+        let ownership_lost = essence(&live) == essence(&result)
+            && fields::applied(&live, &manager) != fields::applied(&result, &manager);
         Observation::Present(Box::new(Present {
             live,
             result,
@@ -358,16 +358,6 @@ fn entries(live: &Value) -> impl Iterator<Item = (&str, &Value)> {
     entries
         .filter(|entry| entry.get("subresource").is_none())
         .filter_map(|entry| Some((entry.get("manager")?.as_str()?, entry)))
-}
-
-fn has_entry(live: &Value, manager: &str) -> bool {
-    own_fields(live, manager).is_some()
-}
-
-fn own_fields<'a>(live: &'a Value, manager: &str) -> Option<&'a Value> {
-    entries(live)
-        .find(|(name, entry)| *name == manager && entry.get("operation").and_then(Value::as_str) == Some("Apply"))
-        .and_then(|(_, entry)| entry.get("fieldsV1"))
 }
 
 /// Another tool that applies from Git and holds the object.

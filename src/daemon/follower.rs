@@ -16,10 +16,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::status::{Fetch, Status, UnitStatus};
+use super::status::{Fetch, Orphan, Status, UnitStatus};
 use super::tell::Teller;
 use crate::cluster::facts::Live;
-use crate::cluster::watch::Event;
+use crate::cluster::watch::{Event, Looked};
 use crate::diff::Action;
 use crate::load;
 use crate::object::ObjectId;
@@ -292,20 +292,15 @@ impl Follower {
         for (name, unit) in &prepared.units {
             let same =
                 before.as_ref().and_then(|before| before.units.get(name)).is_some_and(|known| Arc::ptr_eq(known, unit));
-            let context_same = before.as_ref().is_some_and(|before| {
-                let key =
-                    |prepared: &Prepared| {
-                        prepared.plan.contexts.get(name).map(|context| {
-                            (context.keep_all.clone(), context.moved_from.clone(), context.moved_to.clone())
-                        })
-                    };
-                key(before) == key(prepared)
-            });
+            let context = |prepared: &Prepared| prepared.plan.contexts.get(name).cloned();
+            let context_same = before.as_ref().is_some_and(|before| context(before) == context(prepared));
             if same && context_same && !self.retries_now(name) {
                 continue;
             }
             if is_due(&self.world, prepared, name, self.revisions.get(name).map(Arc::as_ref)) {
-                if !same && let Some((cancel, _)) = self.running.get(name) {
+                if !(same && context_same)
+                    && let Some((cancel, _)) = self.running.get(name)
+                {
                     cancel.cancel();
                 }
                 self.pending.insert(name.clone(), trigger);
@@ -577,14 +572,19 @@ impl Follower {
             &self.damaged,
         );
         status.orphans = self.orphans();
+        if status.orphans.is_empty() {
+            status.orphans_approval = None;
+        }
+        self.teller.metrics.orphans(&self.name, status.orphans.len());
         self.teller.source(&status).await;
     }
 
-    /// Objects that Git no longer wants and that were left in the cluster.
-    fn orphans(&self) -> Vec<String> {
+    /// Objects that Git no longer wants and that were left in the cluster, but for those that somebody deleted since.
+    fn orphans(&self) -> Vec<Orphan> {
         let entries =
             self.revisions.iter().flat_map(|(name, revision)| revision.entries.iter().map(move |entry| (name, entry)));
         let orphaned = entries.filter(|(_, entry)| entry.state == crate::diff::State::Orphaned);
-        orphaned.map(|(name, entry)| format!("{name} {}", entry.id)).collect()
+        let there = orphaned.filter(|(_, entry)| self.world.store.look(&entry.id) != Looked::Gone);
+        there.map(|(name, entry)| Orphan::of(name, entry)).collect()
     }
 }

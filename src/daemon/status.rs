@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::apply::wait::NotReady;
-use crate::diff::Action;
+use crate::diff::{Action, Entry};
 use crate::load::Desired;
 use crate::reconcile::Done;
 use crate::reconcile::commit::Prepared;
@@ -62,9 +62,15 @@ pub struct Status {
     /// A deletion that waits for people: hash, reason, and what would go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
+    /// Lines of Git that approve nothing, or nothing any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stale_approvals: Vec<Problem>,
     /// Objects that are no longer wanted and were left in the cluster.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub orphans: Vec<String>,
+    pub orphans: Vec<Orphan>,
+    /// How those of them that bowline made can go; `None` when there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orphans_approval: Option<Offer>,
     /// Copies whose source is gone: kept as they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stale: Vec<String>,
@@ -79,12 +85,54 @@ pub struct Status {
 /// A question to people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approval {
-    /// What to approve: `bowline approve SOURCE HASH`.
+    /// What to approve: `bowline approve SUBJECT HASH`.
     pub hash: String,
+    /// The source, or the unit when only one is asked about.
+    pub subject: String,
     /// Why it is asked.
     pub reason: String,
     /// What would go.
     pub objects: Vec<String>,
+    /// The hash of each unit alone.
+    pub units: BTreeMap<UnitName, String>,
+}
+
+/// An object that was left in the cluster when Git no longer wanted it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orphan {
+    /// The unit whose record holds it.
+    pub unit: UnitName,
+    /// Which object.
+    pub object: String,
+    /// Why it was left.
+    pub note: String,
+    /// The line that removes it by hand.
+    pub remove: String,
+}
+
+/// A hash that people may approve, and need not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// The source, or the unit when only one is meant.
+    pub subject: String,
+    /// What to approve.
+    pub hash: String,
+}
+
+impl Orphan {
+    /// Describes an entry of an inventory that was left in the cluster.
+    pub fn of(unit: &UnitName, entry: &Entry) -> Self {
+        let id = &entry.id;
+        let kind = id.kind.to_lowercase();
+        let kind = if id.group.is_empty() { kind } else { format!("{kind}.{}", id.group) };
+        let place = if id.namespace.is_empty() { String::new() } else { format!(" -n {}", id.namespace) };
+        Orphan {
+            unit: unit.clone(),
+            object: id.to_string(),
+            note: entry.note.clone(),
+            remove: format!("kubectl delete {kind} {}{place}", id.name),
+        }
+    }
 }
 
 /// One unit.
@@ -172,8 +220,10 @@ impl Status {
         problems.dedup();
         let approval = prepared.and_then(|prepared| prepared.plan.approval.as_ref()).map(|approval| Approval {
             hash: approval.hash.clone(),
+            subject: approval.subject.clone(),
             reason: approval.reason.clone(),
-            objects: approval.removals.iter().map(|(unit, id)| format!("{unit} {id}")).collect(),
+            objects: approval.removals.iter().map(|removal| format!("{} {}", removal.unit, removal.id)).collect(),
+            units: approval.units.clone(),
         });
         let restless = units.iter().filter(|(_, status)| !status.ready || !status.messages.is_empty());
         Status {
@@ -182,7 +232,11 @@ impl Status {
             fetch: fetch.clone(),
             problems,
             approval,
+            stale_approvals: prepared.map(|prepared| prepared.plan.stale.clone()).unwrap_or_default(),
             orphans: Vec::new(),
+            orphans_approval: prepared
+                .and_then(|prepared| prepared.plan.orphans.as_ref())
+                .map(|offer| Offer { subject: offer.subject.clone(), hash: offer.hash.clone() }),
             stale: rendered.stale.iter().map(|(copy, from)| format!("{copy} (copied from {from})")).collect(),
             damaged: damaged.to_vec(),
             units: restless.map(|(name, status)| (name.clone(), status.clone())).collect(),

@@ -161,7 +161,7 @@ pub struct Observed {
 }
 
 /// What one commit does to one unit, beyond its own objects.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Context {
     /// Objects of this unit's inventory that another unit of the source now wants, and which.
     pub moved_to: BTreeMap<ObjectId, UnitName>,
@@ -169,6 +169,8 @@ pub struct Context {
     pub moved_from: BTreeMap<ObjectId, UnitName>,
     /// Why nothing may be deleted in this unit now; `None` when it may.
     pub keep_all: Option<String>,
+    /// People have asked for what was left in the cluster to go.
+    pub orphans_go: bool,
 }
 
 /// One object with what happens to it.
@@ -391,13 +393,18 @@ fn leave(entry: &Entry, context: &Context) -> Option<Change> {
         change.message = format!("goes to unit {unit}");
         return Some(change);
     }
-    if entry.state == State::Orphaned || !entry.may_exist() {
+    if !entry.may_exist() {
+        return None;
+    }
+    // What people have allowed to go is not kept by an older word of Git.
+    let allowed = entry.state == State::Pruning || (entry.state == State::Orphaned && context.orphans_go);
+    if entry.state == State::Orphaned && (entry.adopted || !allowed) {
         return None;
     }
     if entry.adopted {
         change.action = Action::Released;
         "was there before bowline".clone_into(&mut change.message);
-    } else if entry.policy.prune == Prune::Keep {
+    } else if entry.policy.prune == Prune::Keep && !allowed {
         change.action = Action::Released;
         "its list or settings say to keep it".clone_into(&mut change.message);
     } else if let Some(reason) = &context.keep_all {

@@ -148,7 +148,9 @@ pub enum State {
     Planned,
     /// In the cluster as wanted.
     Applied,
-    /// To be deleted, or its deletion is under way; it leaves the inventory when it is gone.
+    /// No longer wanted, and its deletion waits for something, such as an approval.
+    Held,
+    /// Its deletion is allowed, and may be under way; it leaves the inventory when it is gone.
     Pruning,
     /// Deleted in order to be made again.
     Replacing,
@@ -175,6 +177,13 @@ pub struct Entry {
     /// It was there before us and was taken over: never deleted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
+    /// Number of the revision that wanted it first, or again after it had left Git. An approval of its deletion is bound
+    /// to it, so that it holds for one departure and not for the next.
+    #[serde(default)]
+    pub since: u64,
+    /// Why it was left in the cluster; empty for all but orphans.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
     /// How it is to be treated when Git no longer says.
     pub policy: Policy,
 }
@@ -183,6 +192,16 @@ impl Entry {
     /// Group, version and kind it was applied with.
     pub fn gvk(&self) -> Gvk {
         Gvk::new(&self.api_version, &self.id.kind)
+    }
+
+    /// The uid it had after our last write; empty while it was never applied.
+    pub fn uid(&self) -> &str {
+        self.seen.as_ref().map_or("", |seen| &seen.uid)
+    }
+
+    /// Whether Git wanted it at the revision of the record.
+    pub fn is_wanted(&self) -> bool {
+        matches!(self.state, State::Planned | State::Applied | State::Replacing)
     }
 
     /// Whether somebody may find this object in the cluster because of us.
@@ -264,6 +283,8 @@ mod tests {
             seen: Some(seen(&live("7", 3, &json!({"a": 1}), &json!({}), Some("2026-01-01T00:00:05Z")))),
             desired: Digest::of(b"x"),
             adopted: false,
+            since: 1,
+            note: String::new(),
             policy: Policy::default(),
         };
         let text = serde_json::to_string(&entry).unwrap();

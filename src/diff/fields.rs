@@ -36,15 +36,20 @@ pub fn set_pointer(object: &mut Value, pointer: &str, value: Value) {
     }
 }
 
-/// Whether a manager's apply entry owns the field that a JSON pointer names in the live object.
-pub fn owns(live: &Value, manager: &str, pointer: &str) -> bool {
+/// The fields that a manager holds by apply, as `fieldsV1`; `None` when it has no claim on the object.
+pub fn applied<'a>(live: &'a Value, manager: &str) -> Option<&'a Value> {
     let entries = live.pointer("/metadata/managedFields").and_then(Value::as_array);
-    let fields = entries.into_iter().flatten().find(|entry| {
+    let entry = entries.into_iter().flatten().find(|entry| {
         entry.get("manager").and_then(Value::as_str) == Some(manager)
             && entry.get("operation").and_then(Value::as_str) == Some("Apply")
             && entry.get("subresource").is_none()
     });
-    let Some(mut fields) = fields.and_then(|entry| entry.get("fieldsV1")) else { return false };
+    entry?.get("fieldsV1")
+}
+
+/// Whether a manager's apply entry owns the field that a JSON pointer names in the live object.
+pub fn owns(live: &Value, manager: &str, pointer: &str) -> bool {
+    let Some(mut fields) = applied(live, manager) else { return false };
     let mut value = live;
     for step in pointer.split('/').skip(1).map(unescape) {
         let Some(map) = fields.as_object() else { return false };

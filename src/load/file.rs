@@ -106,6 +106,9 @@ pub(super) fn read_folder(path: &str, text: &[u8]) -> File {
             if let Some(account) = &mut folder.service_account {
                 account.origin = reader.origin(index, &["serviceAccount"]);
             }
+            for (_, origin) in &mut folder.approve {
+                *origin = reader.origin(index, &["approve"]);
+            }
             reader.file.folder = folder;
         }
         Err(error) => reader.file.problems.push(syntax(path, &error)),

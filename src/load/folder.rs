@@ -42,6 +42,8 @@ pub struct Folder {
     pub health: Vec<HealthRules>,
     /// The unit that the folder is.
     pub unit: Option<UnitSpec>,
+    /// Hashes of deletions that people have approved, with their places: for the source, whichever folder says so.
+    pub approve: Vec<(String, Origin)>,
 }
 
 /// Fields of objects that are left to others.
@@ -141,6 +143,7 @@ impl Folder {
             atomic: self.atomic.or(parent.atomic),
             health: self.health.into_iter().chain(parent.health.iter().cloned()).collect(),
             unit: self.unit.or_else(|| parent.unit.clone()),
+            approve: Vec::new(),
         }
     }
 
@@ -171,6 +174,8 @@ impl Folder {
             .into_iter()
             .collect();
         folder.unit = unit(&mut fields);
+        let approve = fields.texts("approve").unwrap_or_default();
+        folder.approve = approve.into_iter().map(|hash| (hash.to_owned(), Origin::default())).collect();
         fields.end();
         folder
     }

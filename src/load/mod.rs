@@ -68,6 +68,10 @@ pub struct Desired {
     pub warnings: Vec<Problem>,
     /// Files that could not be used.
     pub unreadable: BTreeSet<String>,
+    /// Names of the folders that are units of their own.
+    pub folder_units: BTreeSet<String>,
+    /// Hashes of deletions that settings approve, with their places.
+    pub approvals: BTreeMap<String, Origin>,
 }
 
 /// A template list with everything it names.
@@ -226,6 +230,8 @@ impl Loader<'_> {
                 Some(parent) => file.folder.clone().within(&parent),
                 None => file.folder.clone(),
             };
+            self.desired.folder_units.extend(folder.unit.iter().map(|unit| unit.name.clone()));
+            self.desired.approvals.extend(file.folder.approve.iter().cloned());
             folders.insert(path, Arc::new(folder));
         }
         check_units(&folders, tree);

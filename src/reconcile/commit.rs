@@ -39,7 +39,7 @@ pub fn prepare(
         .iter()
         .map(|(name, revision)| (name.clone(), Last { entries: &revision.entries, files: &revision.files }))
         .collect();
-    let plan = plan(&commit.id, rendered, &last, &budget(rendered), approved);
+    let plan = plan(rendered, &last, &budget(rendered), approved);
     let mut units = rendered.units.clone();
     for name in &plan.gone {
         let kind = revisions.get(name).map_or(UnitKind::Namespace, |revision| revision.kind);
@@ -132,8 +132,18 @@ pub fn is_due(world: &World, prepared: &Prepared, name: &UnitName, last: Option<
     let context = prepared.plan.contexts.get(name);
     let moves = context.is_some_and(|context| !context.moved_from.is_empty() || !context.moved_to.is_empty());
     let prunes = context.is_some_and(|context| context.keep_all.is_none())
-        && last.entries.iter().any(|entry| matches!(entry.state, State::Pruning | State::Planned | State::Replacing));
-    moves || prunes || last.status != Status::Applied || last.desired != desired(unit) || has_moved(world, last)
+        && last
+            .entries
+            .iter()
+            .any(|entry| matches!(entry.state, State::Held | State::Pruning | State::Planned | State::Replacing));
+    let clears = context.is_some_and(|context| context.orphans_go)
+        && last.entries.iter().any(|entry| entry.state == State::Orphaned && !entry.adopted);
+    moves
+        || prunes
+        || clears
+        || last.status != Status::Applied
+        || last.desired != desired(unit)
+        || has_moved(world, last)
 }
 
 /// Whether an object of the inventory was touched since it was applied, as far as the watches tell.

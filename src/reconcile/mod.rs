@@ -16,6 +16,7 @@ use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use crate::apply::prune::Deletion;
 use crate::apply::wait::NotReady;
 use crate::apply::{self, Outcome, Target, prune, wait};
 use crate::cluster::observe::{self, Coming};
@@ -134,8 +135,17 @@ pub async fn plan(world: &World, task: &Task) -> (Observed, Changes) {
         }
         Err(failure) => all_failed(&task.unit, &failure),
     };
-    let changes = diff::diff(&task.unit, last, &observed, &task.context);
+    let mut changes = diff::diff(&task.unit, last, &observed, &task.context);
+    if let Ok(actor) = actor(&task.unit) {
+        let target = Target { cluster: &world.cluster, store: &world.store, actor: &actor };
+        prune::preview(target, deletion(world, task), last, &observed, &mut changes).await;
+    }
     (observed, changes)
+}
+
+/// What the deletions of a unit must know.
+fn deletion<'a>(world: &'a World, task: &'a Task) -> Deletion<'a> {
+    Deletion { unit: &task.unit.name, own_namespace: &world.namespace, cancel: &task.cancel }
 }
 
 /// Brings a unit to what is wanted, and records it.
@@ -156,7 +166,7 @@ pub async fn reconcile<S>(world: &World, task: &Task, slot: S) -> Result<Done, r
     let mut outcome = apply::apply(target, &task.unit, planned, &observed, &changes, &task.coming).await;
     drop(slot);
     let not_ready = health(world, task, &outcome, &actor).await;
-    prune::prune(target, &task.unit.name, &world.namespace, &mut outcome, not_ready.is_empty()).await;
+    prune::prune(target, deletion(world, task), &mut outcome, not_ready.is_empty()).await;
     let (is_new, wrote) = finish(world, task, &mut revision, &outcome, &not_ready).await?;
 
     let revision = revision.current.map(Arc::new);
@@ -203,6 +213,7 @@ async fn begin(world: &World, task: &Task, changes: &Changes, planned: &[Entry])
         let grows = planned.iter().any(|entry| last.entry(&entry.id).is_none_or(|known| known.state != entry.state));
         if grows && changes.writes() {
             current.entries = planned.to_vec();
+            date(&mut current.entries, Some(last), last.number);
             current.status = Status::Planned;
             world.records.update(&mut current).await?;
         }
@@ -227,6 +238,7 @@ async fn begin(world: &World, task: &Task, changes: &Changes, planned: &[Entry])
         results: Vec::new(),
         place: record::revision::Place::default(),
     };
+    date(&mut revision.entries, last, revision.number);
     let objects: Vec<Value> = task.unit.items.iter().map(|item| item.object.value().clone()).collect();
     world.records.create(&mut revision, &json!(objects)).await?;
     if let Some(last) = last {
@@ -283,6 +295,7 @@ async fn finish(
     let Some(revision) = writing.current.as_mut() else { return Ok((false, false)) };
     let before = revision.clone();
     revision.entries.clone_from(&outcome.entries);
+    date(&mut revision.entries, task.last.as_deref(), revision.number);
     revision.files.clone_from(&task.unit.files);
     let failed = outcome.failed() || !not_ready.is_empty();
     revision.status = if failed { Status::Failed } else { Status::Applied };
@@ -305,6 +318,17 @@ async fn finish(
     }
     world.records.update(revision).await?;
     Ok((writing.is_new, true))
+}
+
+/// Dates an inventory: what was wanted before keeps its number, what is new or wanted again gets this revision's.
+fn date(entries: &mut [Entry], last: Option<&Revision>, number: u64) {
+    for entry in entries {
+        let known = last.and_then(|last| last.entry(&entry.id));
+        entry.since = match known {
+            Some(known) if known.is_wanted() || !entry.is_wanted() => known.since,
+            _ => number,
+        };
+    }
 }
 
 /// Whether two inventories say the same, but for what a write of the status alone moves.

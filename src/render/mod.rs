@@ -143,6 +143,12 @@ pub struct Rendered {
     pub stale: BTreeMap<ObjectId, ObjectId>,
     /// Live objects that lists copy from: to be watched.
     pub copied: BTreeSet<ObjectId>,
+    /// Names of the folder units that the repository has, whether or not anything comes of them.
+    pub folder_units: BTreeSet<String>,
+    /// Approvals of deletions that Git holds, with their places.
+    pub approvals: BTreeMap<String, Origin>,
+    /// Namespaces that exist, or that the commit makes, and that are not being deleted.
+    pub namespaces: BTreeSet<String>,
 }
 
 /// The desired state of one unit.

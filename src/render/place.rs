@@ -9,7 +9,7 @@ use super::kinds::{Kinds, not_served};
 use super::{Drift, Facts, Namespace, Policy, Prune, Scope};
 use crate::load::{Desired, Folder, Manifest};
 use crate::object::ObjectId;
-use crate::unit::{Problem, UnitKind, UnitName};
+use crate::unit::{Origin, Problem, UnitKind, UnitName};
 
 /// Units in the making.
 pub(super) struct Assembly<'a> {
@@ -24,6 +24,8 @@ pub(super) struct Assembly<'a> {
     pub(super) unreadable: BTreeSet<String>,
     pub(super) stale: BTreeMap<ObjectId, ObjectId>,
     pub(super) copied: BTreeSet<ObjectId>,
+    pub(super) folder_units: BTreeSet<String>,
+    pub(super) approvals: BTreeMap<String, Origin>,
 }
 
 /// A unit in the making.
@@ -75,6 +77,8 @@ impl<'a> Assembly<'a> {
             unreadable: desired.unreadable.clone(),
             stale: BTreeMap::new(),
             copied: BTreeSet::new(),
+            folder_units: desired.folder_units.clone(),
+            approvals: desired.approvals.clone(),
         }
     }
 

@@ -65,6 +65,14 @@ pub(super) fn settle(mut assembly: Assembly<'_>, cache: &mut Cache) -> Rendered 
         unreadable: assembly.unreadable,
         stale: assembly.stale,
         copied: assembly.copied,
+        folder_units: assembly.folder_units,
+        approvals: assembly.approvals,
+        namespaces: assembly
+            .namespaces
+            .into_iter()
+            .filter(|(_, namespace)| !namespace.terminating)
+            .map(|(name, _)| name)
+            .collect(),
     }
 }
 

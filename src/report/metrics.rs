@@ -8,6 +8,7 @@
 //! | `bowline_conflicts_total{source}` | objects left alone because another manager owns a field |
 //! | `bowline_drift_total{kind}` | owned objects that were changed or deleted by others |
 //! | `bowline_units{source,state}` | units by state |
+//! | `bowline_orphans{source}` | objects that Git no longer wants and that were left in the cluster |
 //! | `bowline_queue_length{source}` | triggers that wait |
 //! | `bowline_api_requests_total{verb,code}` | requests to the API server; code `error` when no answer came |
 //! | `bowline_git_fetches_total{source,result}`, `bowline_git_fetch_duration_seconds{source}` | reads of the repository |
@@ -79,6 +80,7 @@ pub struct Metrics {
     conflicts: Family<BySource, Counter>,
     drift: Family<ByKind, Counter>,
     units: Family<ByState, Gauge>,
+    orphans: Family<BySource, Gauge>,
     queue: Family<BySource, Gauge>,
     requests: Family<ByAnswer, Counter>,
     fetches: Family<ByResult, Counter>,
@@ -108,6 +110,7 @@ impl Metrics {
             conflicts: Family::default(),
             drift: Family::default(),
             units: Family::default(),
+            orphans: Family::default(),
             queue: Family::default(),
             requests: Family::default(),
             fetches: Family::default(),
@@ -131,6 +134,8 @@ impl Metrics {
         registry.register("conflicts", help, self.conflicts.clone());
         registry.register("drift", "Owned objects that others changed or deleted", self.drift.clone());
         registry.register("units", "Units by state", self.units.clone());
+        let help = "Objects that Git no longer wants and that were left in the cluster";
+        registry.register("orphans", help, self.orphans.clone());
         registry.register("queue_length", "Triggers that wait", self.queue.clone());
         registry.register("api_requests", "Requests to the API server", self.requests.clone());
         registry.register("git_fetches", "Reads of the repository", self.fetches.clone());
@@ -170,6 +175,11 @@ impl Metrics {
     pub fn units(&self, source: &str, state: &str, count: usize) {
         let labels = ByState { source: source.to_owned(), state: state.to_owned() };
         self.units.get_or_create(&labels).set(whole(count));
+    }
+
+    /// How many objects of a source were left in the cluster although Git no longer wants them.
+    pub fn orphans(&self, source: &str, count: usize) {
+        self.orphans.get_or_create(&by(source)).set(whole(count));
     }
 
     /// How many triggers of a source wait.
