@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
 use serde_json::Value;
 
 use super::decode::{Fields, WrongType};
@@ -13,76 +14,115 @@ use super::version;
 #[error("validation: {0}")]
 pub struct Invalid(String);
 
-/// The contents of `Chart.yaml`, with `requirements.yaml` folded in.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// The contents of `Chart.yaml`, with `requirements.yaml` folded in. Serialized, it has the names and the order of the
+/// struct that Helm writes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Metadata {
-    /// `v1` (Helm 2), `v2` or `v3`.
-    pub api_version: String,
     /// The chart's name.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
-    /// Version of the chart: a semantic version.
-    pub version: String,
-    /// Version of what the chart installs: any text.
-    pub app_version: String,
-    /// Range of Kubernetes versions the chart works with.
-    pub kube_version: String,
-    /// One sentence.
-    pub description: String,
-    /// `application`, `library`, or empty, which means application.
-    pub kind: String,
     /// Home page.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub home: String,
     /// Where the sources are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<String>,
+    /// Version of the chart: a semantic version.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub version: String,
+    /// One sentence.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub description: String,
     /// Words to find it by.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub keywords: Vec<String>,
     /// People.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub maintainers: Vec<Maintainer>,
     /// URL or data URI of a picture.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub icon: String,
+    /// `v1` (Helm 2), `v2` or `v3`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub api_version: String,
     /// Path of a value that turns the chart on.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub condition: String,
     /// Tags of the chart itself; not used by Helm either.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub tags: String,
+    /// Version of what the chart installs: any text.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub app_version: String,
     /// Whether the chart should no longer be used.
+    #[serde(skip_serializing_if = "is_false")]
     pub deprecated: bool,
     /// Free-form notes; `None` where the file has none.
+    #[serde(skip_serializing_if = "has_no_entry")]
     pub annotations: Option<BTreeMap<String, String>>,
+    /// Range of Kubernetes versions the chart works with.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub kube_version: String,
     /// Charts it needs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dependencies: Vec<Dependency>,
+    /// `application`, `library`, or empty, which means application.
+    #[serde(rename = "type", skip_serializing_if = "String::is_empty")]
+    pub kind: String,
     /// Whether there is a list of dependencies, be it empty: Helm treats the charts below differently then.
+    #[serde(skip)]
     pub(crate) lists_dependencies: bool,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+#[expect(clippy::ref_option, reason = "serde asks for a reference")]
+fn has_no_entry(map: &Option<BTreeMap<String, String>>) -> bool {
+    map.as_ref().is_none_or(BTreeMap::is_empty)
+}
+
 /// A person behind a chart.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Maintainer {
     /// Name.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// Mail address.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub email: String,
     /// Page.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub url: String,
 }
 
 /// A chart that another one needs.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Dependency {
     /// Name of the chart that is needed.
     pub name: String,
     /// Range of its version.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub version: String,
     /// Where it comes from: URL, `oci://`, `file://`, `@name`.
     pub repository: String,
     /// Comma separated value paths; the first that holds a boolean turns the dependency on or off.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub condition: String,
     /// Tags that turn it on or off together with others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// What the file says; Helm overwrites it while it works.
+    #[serde(skip_serializing_if = "is_false")]
     pub enabled: bool,
     /// Values of the child that the parent takes over: texts, or mappings with `child` and `parent`.
+    #[serde(rename = "import-values", skip_serializing_if = "Vec::is_empty")]
     pub import_values: Vec<Value>,
     /// Another name for it, so that a chart can be used twice.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub alias: String,
 }
 
@@ -94,7 +134,7 @@ impl Dependency {
 }
 
 /// The contents of `Chart.lock` or `requirements.lock`.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Lock {
     /// When it was made, as written.
     pub generated: String,
@@ -370,5 +410,17 @@ mod tests {
         assert_eq!(metadata.keywords, ["x y"]);
         assert_eq!(metadata.annotations.unwrap()["n"], "1");
         assert_eq!(metadata.api_version, "v1");
+    }
+
+    #[test]
+    fn metadata_is_written_in_helms_order_without_what_is_empty() {
+        let metadata = check(&json!({
+            "type": "library", "name": "a", "version": "1.0.0", "apiVersion": "v2", "annotations": {},
+            "dependencies": [{"version": "^1", "name": "b", "import-values": ["x"]}],
+        }));
+        assert_eq!(
+            serde_json::to_string(&metadata.unwrap()).unwrap(),
+            r#"{"name":"a","version":"1.0.0","apiVersion":"v2","dependencies":[{"name":"b","version":"^1","repository":"","import-values":["x"]}],"type":"library"}"#
+        );
     }
 }
