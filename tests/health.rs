@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use bowline::health::{self, Health, Rules, Status, cause, check, check_with, progress};
+use bowline::health::{self, Health, Rules, Status, StatusField, cause, check, check_with, progress};
 use bowline::object::Object;
 use bowline::yaml;
 use serde_json::{Value, json};
@@ -253,7 +253,7 @@ fn every_built_in_rule_is_valid() {
 }
 
 fn judged_by(rules: &Value, value: Value) -> Health {
-    check_with(&object(value), &Rules::parse(rules).unwrap())
+    check_with(&object(value), &Rules::parse(rules).unwrap(), StatusField::NotKnown)
 }
 
 #[test]
@@ -283,16 +283,19 @@ fn users_rules_come_first() {
 fn the_rules_of_the_nearest_folder_win() {
     let rule = |status: &str| Rules::parse(&json!([{"group": "example.com", "kind": "*", status: true}])).unwrap();
     let value = object(json!({"apiVersion": "example.com/v1", "kind": "Database", "metadata": {"name": "a"}}));
-    assert_eq!(check_with(&value, &rule("degraded").before(&rule("healthy"))).status, Status::Degraded);
-    assert_eq!(check_with(&value, &rule("healthy").before(&rule("degraded"))).status, Status::Healthy);
+    let judged = |rules: &Rules| check_with(&value, rules, StatusField::NotKnown).status;
+    assert_eq!(judged(&rule("degraded").before(&rule("healthy"))), Status::Degraded);
+    assert_eq!(judged(&rule("healthy").before(&rule("degraded"))), Status::Healthy);
 }
 
 #[test]
 fn a_kind_with_a_status_subresource_waits_for_its_status() {
     let value = object(json!({"apiVersion": "example.com/v1", "kind": "Database", "metadata": {"name": "a"}}));
     assert_eq!(check(&value), Health::not_known());
-    let rules = Rules::default().with_status_of([("example.com".to_owned(), "Database".to_owned())]);
-    assert_eq!(check_with(&value, &rules).status, Status::Progressing);
+    let judged = |value: &Object| check_with(value, &Rules::default(), StatusField::Declared);
+    assert_eq!(judged(&value).status, Status::Progressing);
+    let plain = object(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}));
+    assert_eq!(judged(&plain), check(&plain), "kinds whose health is known are judged as always");
 }
 
 #[test]

@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use crate::cluster::objects::{Answer, explain, without_fields};
 use crate::cluster::observe::{self, Coming, payload, set_uid};
-use crate::cluster::watch::{Look, Store, is_plain};
+use crate::cluster::store::Store;
 use crate::cluster::{Actor, Cluster, Error, Force, Resource};
 use crate::diff::change::{Failure, Present};
 use crate::diff::marks::{is_ours, manager, unit_of};
@@ -305,16 +305,14 @@ impl Writer<'_> {
     }
 
     async fn send(&self, resource: &Resource, object: &Object, force: Force) -> Result<crate::cluster::Applied, Error> {
-        let answer = if is_plain(&resource.gvk) { Answer::Metadata } else { Answer::Object };
-        let Target { cluster, actor, .. } = self.target;
+        let Target { cluster, actor, store } = self.target;
+        let answer = if store.is_whole(&resource.gvk) { Answer::Object } else { Answer::Metadata };
         cluster.apply(resource, object, &manager(&self.unit.name), force, answer, actor).await
     }
 
     fn written(&self, change: &Change, answer: &Value, warnings: Vec<String>, adopted: bool) -> Written {
         let gvk = self.item.object.gvk();
-        if let Some((id, look)) = Look::of(&gvk, answer) {
-            self.target.store.put(id, look);
-        }
+        self.target.store.wrote(&gvk, answer);
         let entry = Entry {
             id: change.id.clone(),
             api_version: gvk.api_version(),

@@ -20,7 +20,7 @@ use super::guard::{self, Answer, Case};
 use super::inside::in_use;
 use super::{Outcome, SIDE_BY_SIDE, Target, order};
 use crate::cluster::objects::{Propagation, explain};
-use crate::cluster::watch::Looked;
+use crate::cluster::store::Looked;
 use crate::cluster::{Error, Resource};
 use crate::diff::{Action, Change, Changes, Entry, Observation, Observed, State};
 use crate::object::ObjectId;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cluster::watch::{Looked, Store};
+use crate::cluster::store::{Looked, Store};
 use crate::health::Status;
 use crate::object::ObjectId;
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Exit, output};
 use crate::error::Error;
-use crate::health::{Rules, check_with};
+use crate::health::{Rules, StatusField, check_with};
 use crate::object::Object;
 use crate::yaml;
 
@@ -75,7 +75,7 @@ fn judge_text(file: &str, text: &[u8], rules: &Rules) -> Vec<Error> {
 }
 
 fn write_line(lines: &mut String, object: &Object, rules: &Rules) {
-    let health = check_with(object, rules);
+    let health = check_with(object, rules, StatusField::NotKnown);
     let message = health.message.split_whitespace().collect::<Vec<&str>>().join(" ");
     let _ = writeln!(lines, "{}\t{}\t{message}", health.status, object.id());
 }

@@ -1,6 +1,6 @@
 //! Asks the objects around a workload why it is not ready: its pods, their ReplicaSets, what its controller wrote.
 //!
-//! Requests are sent for a workload that is not ready after its wait, and for no other.
+//! Requests are sent for a workload that is not ready a while after it was written, and for no other.
 
 use serde_json::Value;
 use url::form_urlencoded::byte_serialize;
@@ -30,10 +30,27 @@ pub async fn find(cluster: &Cluster, id: &ObjectId, actor: &Actor) -> Option<Cau
         related.extend(list(cluster, &Gvk::new("apps/v1", "ReplicaSet"), id, &by_label, actor).await);
     } else {
         let about = format!("involvedObject.kind={},involvedObject.name={}", id.kind, id.name);
-        let by_field = format!("fieldSelector={}", byte_serialize(about.as_bytes()).collect::<String>());
-        related.extend(list(cluster, &Gvk::new("v1", "Event"), id, &by_field, actor).await);
+        related.extend(events(cluster, id, &about, actor).await);
+    }
+    if related.iter().any(waits_for_a_claim) {
+        related.extend(list(cluster, &Gvk::new("v1", "PersistentVolumeClaim"), id, "", actor).await);
+        related.extend(events(cluster, id, "involvedObject.kind=PersistentVolumeClaim", actor).await);
     }
     cause(&workload, &related)
+}
+
+/// Whether a pod has no node yet and names a claim, which may be why.
+fn waits_for_a_claim(pod: &Object) -> bool {
+    let spec = |pointer: &str| pod.value().pointer(pointer);
+    let volumes = spec("/spec/volumes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    pod.kind() == "Pod"
+        && spec("/spec/nodeName").is_none()
+        && volumes.iter().any(|volume| volume.get("persistentVolumeClaim").is_some())
+}
+
+async fn events(cluster: &Cluster, id: &ObjectId, fields: &str, actor: &Actor) -> Vec<Object> {
+    let query = format!("fieldSelector={}", byte_serialize(fields.as_bytes()).collect::<String>());
+    list(cluster, &Gvk::new("v1", "Event"), id, &query, actor).await
 }
 
 /// The objects of a kind beside `id`; none when they cannot be read, since a cause is only a help.

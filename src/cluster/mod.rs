@@ -14,6 +14,7 @@ pub mod error;
 pub mod facts;
 pub mod objects;
 pub mod observe;
+pub mod store;
 pub mod watch;
 
 use std::sync::{Arc, Mutex, RwLock};

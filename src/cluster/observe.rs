@@ -14,7 +14,7 @@ use futures::{FutureExt as _, StreamExt as _, stream};
 use serde_json::Value;
 
 use super::objects::{Force, explain, is_autoscaler, is_other_tool, without_fields};
-use super::watch::{Looked, Store};
+use super::store::{Looked, Store};
 use super::{Actor, Cluster, Error, Refusal, Resource};
 use crate::diff::change::{Failure, Present};
 use crate::diff::compare::essence;
@@ -111,7 +111,7 @@ impl Look<'_> {
             && let Looked::There(look) = store.look(&self.id)
             && !look.terminating
             && (matches!(look.seen.verdict(seen), Verdict::Same | Verdict::StatusMoved)
-                || super::watch::newer(&seen.resource_version, &look.seen.resource_version))
+                || super::store::newer(&seen.resource_version, &look.seen.resource_version))
         {
             return Observation::Untouched;
         }

@@ -125,13 +125,21 @@ fn of_container(pod: &Object, waiting: &Waiting<'_>) -> Option<Cause> {
         reason if super::core::is_stuck(reason) => ("Config", started),
         _ => return None,
     };
-    let ending = waiting.status.pointer("/lastState/terminated").filter(|_| reason == "CrashLoop").map(|ended| {
-        let code = integer(ended, "/exitCode").unwrap_or(-1);
-        format!(" (last exit code {code}, {}, {} restarts)", text(ended, "/reason"), {
-            integer(waiting.status, "/restartCount").unwrap_or(0)
-        })
-    });
-    Some(Cause::new(reason, pod, &format!("{}{}", waiting.words(), ending.unwrap_or_default()), since))
+    // The kubelet's own words of a crash loop count ("back-off 40s restarting"), and restarts are counted too: the cause
+    // is the same as before, and must read the same.
+    let said = match waiting.status.pointer("/lastState/terminated").filter(|_| reason == "CrashLoop") {
+        Some(ended) => {
+            let code = integer(ended, "/exitCode").unwrap_or(-1);
+            format!(
+                "container {}: {} (last exit code {code}, {})",
+                waiting.container,
+                waiting.reason,
+                text(ended, "/reason")
+            )
+        }
+        None => waiting.words(),
+    };
+    Some(Cause::new(reason, pod, &said, since))
 }
 
 /// A claim that nobody can serve; or one that is in order and waits for the first pod that uses it.

@@ -102,6 +102,15 @@ fn degraded(message: impl Into<String>) -> Health {
     Health::new(Status::Degraded, message)
 }
 
+/// Whether objects of a kind get a status from somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusField {
+    /// The kind's definition declares one (the status subresource): an object without it is on its way.
+    Declared,
+    /// Nothing is known: an object without it is as good as it gets.
+    NotKnown,
+}
+
 /// Judges an object by the rules that are built in.
 ///
 /// ```
@@ -115,15 +124,16 @@ fn degraded(message: impl Into<String>) -> Health {
 /// assert_eq!((health.status, health.message.as_str()), (Status::Degraded, "backoff limit reached"));
 /// ```
 pub fn check(object: &Object) -> Health {
-    check_with(object, &Rules::default())
+    check_with(object, &Rules::default(), StatusField::NotKnown)
 }
 
-/// Judges an object; the user's own rules come before the built-in ones.
+/// Judges an object; the user's own rules come before the built-in ones. `field` decides about objects without a status
+/// of kinds that no rule names.
 ///
 /// # Guarantees
 /// An object that is being deleted is Terminating, and one whose status is of an older generation is never Healthy,
 /// whatever a rule says (unless the rule itself says `anyGeneration`).
-pub fn check_with(object: &Object, own: &Rules) -> Health {
+pub fn check_with(object: &Object, own: &Rules, field: StatusField) -> Health {
     if let Some(health) = terminating(object) {
         return health;
     }
@@ -144,7 +154,7 @@ pub fn check_with(object: &Object, own: &Rules) -> Health {
         (Verdict::NoRule, None) => match rules::built_in().judge(object) {
             Verdict::Is(health) => current(object, health, rules),
             Verdict::Generic => generic::check(object, true),
-            Verdict::NoRule => generic::check(object, false),
+            Verdict::NoRule => generic::check(object, field == StatusField::Declared),
         },
     }
 }

@@ -16,7 +16,6 @@
 //!
 //! `a.?b.orValue(0)` reads a field that may be absent; the functions of Kubernetes' CEL are there.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
 use serde_json::{Map, Value};
@@ -33,7 +32,6 @@ pub const BUILT_IN: &str = include_str!("rules.yaml");
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
     rules: Vec<Arc<Rule>>,
-    with_status: BTreeSet<(String, String)>,
 }
 
 /// Why a rule of a user cannot be used.
@@ -100,7 +98,7 @@ impl Rules {
     }
 
     fn of(rules: Vec<(usize, Rule)>) -> Self {
-        Rules { rules: rules.into_iter().map(|(_, rule)| Arc::new(rule)).collect(), with_status: BTreeSet::new() }
+        Rules { rules: rules.into_iter().map(|(_, rule)| Arc::new(rule)).collect() }
     }
 
     /// Reads a list without compiling its expressions: the rules with their places in the list, and what is wrong.
@@ -127,15 +125,12 @@ impl Rules {
     #[must_use]
     pub fn before(mut self, others: &Rules) -> Self {
         self.rules.extend(others.rules.iter().cloned());
-        self.with_status.extend(others.with_status.iter().cloned());
         self
     }
 
-    /// Names kinds (group, kind) whose definitions declare a status, so that one without a status is Progressing.
-    #[must_use]
-    pub fn with_status_of(mut self, kinds: impl IntoIterator<Item = (String, String)>) -> Self {
-        self.with_status.extend(kinds);
-        self
+    /// Whether a rule names this kind.
+    pub fn names(&self, group: &str, kind: &str) -> bool {
+        self.find(group, kind).is_some()
     }
 
     fn find(&self, group: &str, kind: &str) -> Option<&Rule> {
@@ -153,7 +148,6 @@ impl Rules {
         let gvk = object.gvk();
         match self.find(&gvk.group, &gvk.kind) {
             Some(rule) => rule.judge(object).map_or(Verdict::Generic, Verdict::Is),
-            None if self.with_status.contains(&(gvk.group, gvk.kind)) => Verdict::Generic,
             None => Verdict::NoRule,
         }
     }
@@ -164,7 +158,7 @@ impl Rules {
 pub(super) enum Verdict {
     /// A rule decided.
     Is(Health),
-    /// The kind is known to have a status, and no expression of its rule was true.
+    /// No expression of its rule was true.
     Generic,
     /// No rule names the kind.
     NoRule,
