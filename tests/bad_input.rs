@@ -227,6 +227,116 @@ fn a_namespace_stuck_in_termination_stops_nobody_else_and_comes_back() {
 }
 
 #[test]
+fn a_broken_file_holds_its_own_unit_and_nothing_is_pruned() {
+    let mut story = Story::new("badyaml");
+    let (home, other) = (story.cluster.namespace("badyaml"), story.cluster.namespace("badyaml"));
+    let both = format!("{}---\n{}", config_map(&home, "a", "k", "1"), config_map(&home, "b", "k", "1"));
+    let first = story.commit(
+        "good",
+        &[
+            ("both.yaml", &both),
+            ("gone.yaml", &config_map(&home, "gone", "k", "1")),
+            ("other.yaml", &config_map(&other, "c", "k", "1")),
+            ("other-gone.yaml", &config_map(&other, "gone", "k", "1")),
+        ],
+    );
+    story.start();
+    story.wait_ready(&first);
+    let mark = story.cluster.audit_mark();
+    story.git(&["rm", "-q", "gone.yaml", "other-gone.yaml"]);
+    let broken = both.replacen("\"1\"}", "\"1\"", 1);
+    let second = story.commit("broken", &[("both.yaml", &broken), ("other.yaml", &config_map(&other, "c", "k", "2"))]);
+    let status = wait_said(
+        &story,
+        &second,
+        &["both.yaml", "both.yaml cannot be read: the unit stays as it is until the file is mended"],
+    );
+    story.wait_for("configmap", &other, "c", "/data/k", &json!("2"));
+    let problem = &status["sources"][0]["problems"][0];
+    assert_eq!(problem["origin"]["file"], "both.yaml");
+    assert!(problem["origin"]["line"].as_u64() >= Some(4), "{problem}");
+    for space in [&home, &other] {
+        assert_eq!(story.deletes_since(mark, space), Vec::<String>::new());
+        assert!(story.cluster.get("configmap", space, "gone").is_some(), "nothing is pruned while a file is broken");
+    }
+    let third = story.commit("mended", &[("both.yaml", &both)]);
+    story.wait_ready(&third);
+    story.wait_gone("configmap", &home, "gone");
+    story.wait_gone("configmap", &other, "gone");
+    for name in ["a", "b"] {
+        assert!(story.cluster.get("configmap", &home, name).is_some());
+    }
+
+    // Nothing is to be written after this mending, and what was said is taken back all the same.
+    let fourth = story.commit("broken again", &[("both.yaml", &broken)]);
+    wait_said(&story, &fourth, &["both.yaml cannot be read"]);
+    let fifth = story.commit("mended again", &[("both.yaml", &both)]);
+    story.wait_ready(&fifth);
+}
+
+#[test]
+fn a_mistake_in_a_manifest_is_told_with_its_place_and_the_rest_is_applied() {
+    let mut story = Story::new("badkinds");
+    let home = story.cluster.namespace("badkinds");
+    let first = story.commit(
+        "good",
+        &[("twin.yaml", &config_map(&home, "twin", "k", "1")), ("good.yaml", &config_map(&home, "good", "k", "0"))],
+    );
+    story.start();
+    story.wait_ready(&first);
+    let mark = story.cluster.audit_mark();
+    let object = |api_version: &str, kind: &str, metadata: &str| {
+        format!("apiVersion: {api_version}\nkind: {kind}\nmetadata: {{{metadata}}}\n")
+    };
+    let list = format!(
+        "apiVersion: bowline.dev/v1\nkind: TemplateList\nmetadata: {{name: lists}}\nspec:\n  namespaces: [\"{home}\"]\n  \
+         templates: [absent/file.yaml]\n"
+    );
+    let cases = [
+        (object("example.com/v1", "Gadget", &format!("name: g, namespace: {home}")), vec!["Gadget", "example.com/v1"]),
+        (
+            object("policy/v1beta1", "PodDisruptionBudget", &format!("name: p, namespace: {home}")),
+            vec!["PodDisruptionBudget", "policy/v1beta1", "Kubernetes 1.25 removed it; write apiVersion: policy/v1, "],
+        ),
+        (
+            object("extensions/v1beta1", "Ingress", &format!("name: i, namespace: {home}")),
+            vec!["Ingress", "extensions/v1beta1", "write apiVersion: networking.k8s.io/v1, "],
+        ),
+        (object("v1", "ConfigMap", &format!("namespace: {home}")), vec!["metadata.name"]),
+        (
+            object("rbac.authorization.k8s.io/v1", "ClusterRole", &format!("name: {home}, namespace: {home}")),
+            vec!["ClusterRole", "remove metadata.namespace"],
+        ),
+        (
+            config_map(&home, "twin", "k", "2"),
+            vec!["ConfigMap", "twin", "is also written at twin.yaml:1", "keep one of them"],
+        ),
+        (list, vec!["absent/file.yaml"]),
+    ];
+    for (number, (text, mut words)) in cases.into_iter().enumerate() {
+        let value = number.to_string();
+        let bad = story.commit("bad", &[("bad.yaml", &text), ("good.yaml", &config_map(&home, "good", "k", &value))]);
+        words.push("bad.yaml");
+        wait_said(&story, &bad, &words);
+        story.wait_for("configmap", &home, "good", "/data/k", &json!(value));
+        let twin = story.cluster.get("configmap", &home, "twin").expect("what Git still wants stays");
+        assert_eq!(twin["data"]["k"], "1", "{text}");
+    }
+    let unit = format!("{}/{home}", story.source);
+    story.eventually("a revision that lacks something is not called applied", || {
+        let history = story.verb(&["history", &unit, "-o", "json"]).json();
+        let lacks = history.as_array().unwrap().iter().find(|revision| {
+            revision["result"] == "failed" && revision["problems"].to_string().contains("metadata.name")
+        });
+        if lacks.is_some() { Ok(()) } else { anyhow::bail!("{history}") }
+    });
+    assert_eq!(story.deletes_since(mark, &home), Vec::<String>::new());
+    let mended = story.remove("mended", &["bad.yaml"]);
+    story.wait_ready(&mended);
+    assert_eq!(story.deletes_since(mark, &home), Vec::<String>::new());
+}
+
+#[test]
 fn pods_that_cannot_start_fail_the_revision_say_why_and_the_next_commit_heals() {
     let mut story = Story::new("badimage");
     let home = story.cluster.namespace("badimage");
@@ -262,8 +372,11 @@ fn pods_that_cannot_start_fail_the_revision_say_why_and_the_next_commit_heals() 
         let history = story.verb(&["history", &unit, "-o", "json"]).json();
         history.as_array().and_then(|revisions| revisions.last().cloned()).unwrap_or_default()
     };
-    let failed = newest();
-    assert_eq!((&failed["commit"]["id"], &failed["result"]), (&json!(second), &json!("failed")), "{failed}");
+    let failed = story.eventually("the wait ends", || {
+        let newest = newest();
+        let failed = (&newest["commit"]["id"], &newest["result"]) == (&json!(second), &json!("failed"));
+        if failed { Ok(newest) } else { anyhow::bail!("{newest}") }
+    });
     assert!(failed.to_string().contains("ImagePull: Pod/web-"), "{failed}");
     assert_eq!(story.deletes_since(mark, &home), Vec::<String>::new());
 

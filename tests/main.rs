@@ -25,3 +25,4 @@ mod eval;
 mod kustomize;
 mod references;
 mod serving;
+mod watching;

@@ -37,7 +37,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit, Error> {
                 json!({
                     "revision": revision.number, "commit": revision.commit, "result": revision.status,
                     "trigger": revision.trigger, "started": revision.started, "finished": revision.finished,
-                    "changes": revision.results, "objects": revision.entries.len(),
+                    "changes": revision.results, "problems": revision.problems, "objects": revision.entries.len(),
                 })
             })
             .collect();

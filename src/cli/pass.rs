@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::connect::{ClusterArgs, RepoArgs};
 use crate::cluster::facts::Live;
-use crate::cluster::watch::Store;
+use crate::cluster::store::Store;
 use crate::daemon::APPROVALS;
 use crate::error::Error;
 use crate::load;
@@ -64,14 +64,11 @@ impl Pass {
             loaded.revisions.into_iter().map(|(name, revision)| (name, Arc::new(revision))).collect();
         let approved = approvals(&cluster, &cluster_args.bowline_namespace).await?;
         let prepared = prepare(&rendered, &revisions, &record::Commit::from(&*checkout.commit), &approved);
-        let kinds = prepared.kinds(&revisions);
-        for gvk in &kinds {
-            store.watch(gvk);
-        }
+        let world = World { cluster, store, records, namespace: cluster_args.bowline_namespace.clone() };
+        world.watch(&prepared, &revisions);
         let had: BTreeSet<_> =
             revisions.values().flat_map(|revision| revision.entries.iter().map(crate::diff::Entry::gvk)).collect();
-        store.synced(&had, Duration::from_secs(20)).await;
-        let world = World { cluster, store, records, namespace: cluster_args.bowline_namespace.clone() };
+        world.store.synced(&had, Duration::from_secs(20)).await;
         Ok(Pass { world, rendered, problems: desired.problems.clone(), prepared, revisions, _live: live })
     }
 

@@ -10,21 +10,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use super::retry::Retries;
 use super::status::{Fetch, Orphan, Status, UnitStatus};
 use super::tell::Teller;
+use crate::apply::wait::{self, NotReady};
 use crate::cluster::facts::Live;
-use crate::cluster::watch::{Event, Looked};
+use crate::cluster::store::{Event, Looked};
 use crate::diff::Action;
 use crate::load;
 use crate::object::ObjectId;
 use crate::reconcile::commit::{self, Prepared, has_moved, is_due, prepare};
-use crate::reconcile::{Done, Task, Trigger, World, reconcile};
+use crate::reconcile::{Done, Progress, Task, Trigger, World, reconcile};
 use crate::record::{self, Revision};
 use crate::render::{self, Rendered};
 
@@ -33,6 +34,9 @@ use crate::unit::UnitName;
 
 /// How long a start waits for the watches before it looks object by object.
 const SYNC_WITHIN: Duration = Duration::from_secs(20);
+
+/// How often the status of a source that is not at rest is written, when it changed.
+const PUBLISH_EVERY: Duration = Duration::from_secs(2);
 
 /// What a follower is told.
 #[derive(Debug)]
@@ -64,6 +68,10 @@ pub struct Follower {
     share: usize,
     inbox: mpsc::UnboundedReceiver<Message>,
     outbox: mpsc::UnboundedSender<Message>,
+    progress: (Progress, mpsc::UnboundedReceiver<(UnitName, Vec<NotReady>)>),
+    /// When the status was last looked at, and whether something may have changed since.
+    published: Instant,
+    unpublished: bool,
     checkout: Option<Checkout>,
     cache: load::Cache,
     render_cache: render::Cache,
@@ -76,15 +84,9 @@ pub struct Follower {
     approved: BTreeSet<String>,
     pending: BTreeMap<UnitName, Trigger>,
     running: BTreeMap<UnitName, (CancellationToken, Instant)>,
-    failures: BTreeMap<UnitName, Failure>,
+    failures: Retries,
     units: BTreeMap<UnitName, UnitStatus>,
     fetch: Fetch,
-}
-
-/// A unit whose last try failed.
-struct Failure {
-    delays: ExponentialBackoff,
-    next: Instant,
 }
 
 impl Follower {
@@ -107,6 +109,9 @@ impl Follower {
             share: share.max(1),
             inbox,
             outbox: outbox.clone(),
+            progress: mpsc::unbounded_channel(),
+            published: Instant::now(),
+            unpublished: false,
             checkout: None,
             cache: load::Cache::default(),
             render_cache: render::Cache::default(),
@@ -119,7 +124,7 @@ impl Follower {
             approved: BTreeSet::new(),
             pending: BTreeMap::new(),
             running: BTreeMap::new(),
-            failures: BTreeMap::new(),
+            failures: Retries::default(),
             units: BTreeMap::new(),
             fetch: Fetch::default(),
         };
@@ -130,6 +135,7 @@ impl Follower {
     pub async fn run(mut self, stop: CancellationToken) {
         loop {
             let retry = self.next_retry();
+            let publish = self.published + PUBLISH_EVERY;
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -137,11 +143,16 @@ impl Follower {
                     Some(message) => self.take(message).await,
                     None => break,
                 },
+                Some((name, not_ready)) = self.progress.1.recv() => self.waits(&name, not_ready),
                 () = tokio::time::sleep_until(retry) => self.retry(),
+                () = tokio::time::sleep_until(publish), if self.unpublished => {}
             }
             if self.inbox.is_empty() {
                 self.dispatch();
-                self.publish().await;
+                self.unpublished = true;
+                if self.is_at_rest() || self.published.elapsed() >= PUBLISH_EVERY {
+                    self.publish().await;
+                }
             }
         }
         self.drain().await;
@@ -249,7 +260,7 @@ impl Follower {
 
     /// Renders what Git wants with what is known of the cluster, and plans the commit.
     async fn render(&mut self, trigger: Trigger) {
-        let (Some(desired), Some(checkout)) = (self.desired.clone(), self.checkout.clone()) else { return };
+        let Some(desired) = self.desired.clone() else { return };
         if !self.load_records().await {
             let outbox = self.outbox.clone();
             tokio::spawn(async move {
@@ -267,13 +278,9 @@ impl Follower {
             }
             self.live.copy(&self.name, &self.rendered.copied).await;
         }
-        let commit = record::Commit::from(&*checkout.commit);
-        let prepared = Arc::new(prepare(&self.rendered, &self.revisions, &commit, &self.approved));
+        let Some(prepared) = self.planned() else { return };
         let first = self.prepared.is_none();
-        let kinds = prepared.kinds(&self.revisions);
-        for gvk in &kinds {
-            self.world.store.watch(gvk);
-        }
+        self.world.watch(&prepared, &self.revisions);
         if first && !self.revisions.is_empty() {
             let had = self
                 .revisions
@@ -284,6 +291,26 @@ impl Follower {
         }
         self.enqueue(&prepared, if first { Trigger::Start } else { trigger });
         self.prepared = Some(prepared);
+    }
+
+    /// The plan of the commit, from what the records say now.
+    fn planned(&self) -> Option<Arc<Prepared>> {
+        let commit = record::Commit::from(&*self.checkout.as_ref()?.commit);
+        Some(Arc::new(prepare(&self.rendered, &self.revisions, &commit, &self.approved)))
+    }
+
+    /// Plans the commit again if a unit that is to run has come to own objects that the plan does not know of.
+    fn plan_again(&mut self) {
+        let Some(prepared) = &self.prepared else { return };
+        let outdated = |name: &UnitName| prepared.is_outdated(name, self.revisions.get(name));
+        if !self.pending.keys().any(|name| !self.running.contains_key(name) && outdated(name)) {
+            return;
+        }
+        if let Some(prepared) = self.planned() {
+            debug!(source = self.name, "planning the commit again: a unit of the last one has ended");
+            self.enqueue(&prepared, Trigger::Retry);
+            self.prepared = Some(prepared);
+        }
     }
 
     /// Puts every unit that must be looked at into the queue.
@@ -305,7 +332,9 @@ impl Follower {
                 }
                 self.pending.insert(name.clone(), trigger);
             } else if let Some(revision) = self.revisions.get(name) {
-                self.units.entry(name.clone()).or_insert_with(|| UnitStatus::recorded(revision));
+                // What was said of the unit before, that it is held for instance, was said of another commit.
+                self.pending.remove(name);
+                self.units.insert(name.clone(), UnitStatus::recorded(revision));
             }
         }
         self.units.retain(|name, _| prepared.units.contains_key(name) || prepared.plan.held.contains_key(name));
@@ -317,7 +346,7 @@ impl Follower {
 
     /// A unit that failed before is tried again when the facts changed.
     fn retries_now(&self, name: &UnitName) -> bool {
-        self.failures.contains_key(name)
+        self.failures.contains(name)
             || self.revisions.get(name).is_none_or(|revision| revision.status != record::Status::Applied)
     }
 
@@ -330,14 +359,14 @@ impl Follower {
             let Some(revision) = self.revisions.get(name) else { continue };
             if has_moved(&self.world, revision) {
                 self.pending.insert(name.clone(), Trigger::Drift);
-            } else if let Some(status) = self.units.get_mut(name)
-                && !status.not_ready.is_empty()
-            {
-                let waiting: Vec<ObjectId> = status.not_ready.iter().map(|object| object.id.clone()).collect();
-                if crate::apply::wait::not_ready(&self.world.store, &waiting).is_empty() {
-                    self.pending.insert(name.clone(), Trigger::Retry);
-                }
+                continue;
             }
+            let not_ready = wait::not_ready(&self.world.store, &applied(revision));
+            let status = self.units.entry(name.clone()).or_insert_with(|| UnitStatus::recorded(revision));
+            if not_ready.is_empty() && revision.status == record::Status::Failed && !status.not_ready.is_empty() {
+                self.pending.insert(name.clone(), Trigger::Retry);
+            }
+            status.is_now(not_ready);
         }
     }
 
@@ -372,8 +401,8 @@ impl Follower {
             return Some(format!("waits for {target}, which takes objects over"));
         }
         let unmet = unit.depends_on.iter().find(|other| {
-            busy(other)
-                || self.units.get(*other).is_none_or(|status| !status.ready) && prepared.units.contains_key(*other)
+            let applied = |revision: &Arc<Revision>| revision.status == record::Status::Applied;
+            busy(other) || prepared.units.contains_key(*other) && !self.revisions.get(*other).is_some_and(applied)
         });
         unmet.map(|other| format!("waits for {other}"))
     }
@@ -390,6 +419,7 @@ impl Follower {
 
     /// Starts pending units, as many as the source's share allows.
     fn dispatch(&mut self) {
+        self.plan_again();
         let Some(prepared) = self.prepared.clone() else { return };
         let names: Vec<(UnitName, Trigger)> =
             self.pending.iter().map(|(name, trigger)| (name.clone(), *trigger)).collect();
@@ -413,7 +443,8 @@ impl Follower {
         self.teller.metrics.queue(&self.name, self.pending.len());
     }
 
-    fn start(&mut self, name: UnitName, task: Task) {
+    fn start(&mut self, name: UnitName, mut task: Task) {
+        task.progress = Some(self.progress.0.clone());
         let cancel = task.cancel.clone();
         let (world, slots, outbox) = (self.world.clone(), self.slots.clone(), self.outbox.clone());
         self.units.entry(name.clone()).or_insert_with(UnitStatus::pending).waits.clear();
@@ -433,6 +464,15 @@ impl Follower {
         });
     }
 
+    /// A unit says what it waits for.
+    fn waits(&mut self, name: &UnitName, not_ready: Vec<NotReady>) {
+        if self.running.contains_key(name)
+            && let Some(status) = self.units.get_mut(name)
+        {
+            status.waits_for(not_ready);
+        }
+    }
+
     fn done(&mut self, name: &UnitName, result: Result<Done, record::Error>) {
         let took = self.running.remove(name).map(|(_, began)| began.elapsed()).unwrap_or_default();
         let ok = result.as_ref().is_ok_and(Done::succeeded);
@@ -448,7 +488,7 @@ impl Follower {
                     self.loaded = false;
                 }
                 self.units.entry(name.clone()).or_insert_with(UnitStatus::pending).fail(&error.to_string());
-                self.fail(name);
+                self.failures.failed(name);
             }
         }
     }
@@ -473,9 +513,9 @@ impl Follower {
             self.units.insert(name.clone(), status);
         }
         if done.succeeded() {
-            self.failures.remove(name);
+            self.failures.forget(name);
         } else {
-            self.fail(name);
+            self.failures.failed(name);
         }
         // Drift that is reported and left stays different from the record: looking again would never end.
         let left = |id: &ObjectId| {
@@ -483,7 +523,7 @@ impl Follower {
         };
         if let Some(revision) = &done.revision
             && commit::moved(&self.world, revision).any(|id| !left(id))
-            && !self.failures.contains_key(name)
+            && !self.failures.contains(name)
         {
             self.pending.entry(name.clone()).or_insert(Trigger::Drift);
         }
@@ -510,53 +550,33 @@ impl Follower {
         }
     }
 
-    /// Notes a failure; the unit is tried again later, and later each time, up to ten minutes.
-    fn fail(&mut self, name: &UnitName) {
-        let failure = self.failures.entry(name.clone()).or_insert_with(|| Failure {
-            delays: ExponentialBuilder::new()
-                .with_min_delay(Duration::from_secs(1))
-                .with_max_delay(Duration::from_secs(600))
-                .without_max_times()
-                .with_jitter()
-                .build(),
-            next: Instant::now(),
-        });
-        failure.next = Instant::now() + failure.delays.next().unwrap_or(Duration::from_secs(600));
+    fn retry(&mut self) {
+        for name in self.failures.due(Instant::now()) {
+            if self.running.contains_key(&name) {
+                continue;
+            }
+            if self.prepared.as_ref().is_some_and(|prepared| prepared.units.contains_key(&name)) {
+                self.pending.entry(name).or_insert(Trigger::Retry);
+            } else {
+                self.failures.forget(&name);
+            }
+        }
     }
 
     fn next_retry(&self) -> Instant {
-        let waiting = self
-            .failures
-            .iter()
-            .filter(|(name, _)| !self.pending.contains_key(*name) && !self.running.contains_key(*name));
-        let far = Instant::now() + Duration::from_secs(3600);
-        waiting.map(|(_, failure)| failure.next).min().unwrap_or(far)
+        let busy = |name: &UnitName| self.pending.contains_key(name) || self.running.contains_key(name);
+        self.failures.next(busy).unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
     }
 
-    fn retry(&mut self) {
-        let now = Instant::now();
-        let due: Vec<UnitName> = self
-            .failures
-            .iter()
-            .filter(|(name, failure)| failure.next <= now && !self.running.contains_key(*name))
-            .map(|(name, _)| name.clone())
-            .collect();
-        let wanted = |name: &UnitName| self.prepared.as_ref().is_some_and(|prepared| prepared.units.contains_key(name));
-        let (wanted, gone): (Vec<_>, Vec<_>) = due.into_iter().partition(wanted);
-        for name in gone {
-            self.failures.remove(&name);
-        }
-        for name in wanted {
-            self.pending.entry(name).or_insert(Trigger::Retry);
-        }
-    }
-
-    /// Writes the source's status where `bowline status` reads it, when it changed and the source has come to rest.
-    async fn publish(&mut self) {
+    /// Whether nothing is under way but units that wait for others.
+    fn is_at_rest(&self) -> bool {
         let waits = |name: &UnitName| self.units.get(name).is_some_and(|status| !status.waits.is_empty());
-        if !self.running.is_empty() || !self.pending.keys().all(waits) {
-            return;
-        }
+        self.running.is_empty() && self.pending.keys().all(waits)
+    }
+
+    /// Writes the source's status where `bowline status` reads it, when it changed.
+    async fn publish(&mut self) {
+        (self.published, self.unpublished) = (Instant::now(), false);
         let ready = self.units.values().filter(|status| status.ready).count();
         self.teller.metrics.units(&self.name, "ready", ready);
         self.teller.metrics.units(&self.name, "failing", self.units.len() - ready);
@@ -587,4 +607,10 @@ impl Follower {
         let there = orphaned.filter(|(_, entry)| self.world.store.look(&entry.id) != Looked::Gone);
         there.map(|(name, entry)| Orphan::of(name, entry)).collect()
     }
+}
+
+/// The objects that are in the cluster because of a unit.
+fn applied(revision: &Revision) -> Vec<ObjectId> {
+    let applied = revision.entries.iter().filter(|entry| entry.state == crate::diff::State::Applied);
+    applied.map(|entry| entry.id.clone()).collect()
 }

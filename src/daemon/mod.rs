@@ -10,6 +10,7 @@
 pub mod config;
 pub mod fetcher;
 pub mod follower;
+pub mod retry;
 pub mod status;
 pub mod telemetry;
 pub mod tell;
@@ -27,7 +28,8 @@ use tracing::{info, warn};
 use crate::api::router::Shared;
 use crate::cluster::Cluster;
 use crate::cluster::facts::Live;
-use crate::cluster::watch::{Event, Selection, Signal, Store, follow};
+use crate::cluster::store::{Event, Store};
+use crate::cluster::watch::{Selection, Signal, follow};
 use crate::error::Error;
 use crate::object::Gvk;
 use crate::reconcile::World;

@@ -1,6 +1,6 @@
 //! What `bowline status` shows of a source and its units.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -150,6 +150,9 @@ pub struct UnitStatus {
     /// Objects that are not ready.
     #[serde(skip)]
     pub not_ready: Vec<NotReady>,
+    /// Everything was applied as wanted; what the objects made of it is their health.
+    #[serde(skip)]
+    applied: bool,
 }
 
 impl UnitStatus {
@@ -165,7 +168,12 @@ impl UnitStatus {
 
     /// A unit that is as its record says.
     pub fn recorded(revision: &Revision) -> Self {
-        UnitStatus { ready: revision.status == record::Status::Applied, ..UnitStatus::default() }
+        UnitStatus {
+            ready: revision.status == record::Status::Applied,
+            applied: revision.status == record::Status::Applied,
+            messages: revision.problems.iter().map(ToString::to_string).collect(),
+            ..UnitStatus::default()
+        }
     }
 
     /// A unit after a reconcile.
@@ -178,14 +186,39 @@ impl UnitStatus {
                 messages.push(format!("{} {}{message}{hint}", change.id, change.action.word()));
             }
         }
-        messages
-            .extend(done.not_ready.iter().map(|object| format!("{} {}: {}", object.id, object.health, object.message)));
+        messages.extend(done.not_ready.iter().map(words));
         UnitStatus {
             ready: done.succeeded() && problems.is_empty(),
             waits: String::new(),
             messages,
             not_ready: done.not_ready.clone(),
+            applied: !done.outcome.failed() && problems.is_empty(),
         }
+    }
+
+    /// The unit is being worked on, and these objects are not ready yet.
+    pub fn waits_for(&mut self, not_ready: Vec<NotReady>) {
+        self.ready = false;
+        self.messages = not_ready.iter().map(words).collect();
+        self.not_ready = not_ready;
+    }
+
+    /// The unit is at rest, and the health of its objects changed.
+    pub fn is_now(&mut self, mut not_ready: Vec<NotReady>) {
+        for object in &mut not_ready {
+            // The cause that was found behind the same words is still the cause.
+            let explained = |before: &&NotReady| {
+                before.id == object.id && before.health == object.health && before.message.starts_with(&object.message)
+            };
+            if let Some(before) = self.not_ready.iter().find(explained) {
+                object.message.clone_from(&before.message);
+            }
+        }
+        let before: BTreeSet<String> = self.not_ready.iter().map(words).collect();
+        self.messages.retain(|message| !before.contains(message));
+        self.messages.extend(not_ready.iter().map(words));
+        self.ready = self.applied && not_ready.is_empty();
+        self.not_ready = not_ready;
     }
 
     /// The unit failed before it could tell more.
@@ -242,4 +275,8 @@ impl Status {
             units: restless.map(|(name, status)| (name.clone(), status.clone())).collect(),
         }
     }
+}
+
+fn words(object: &NotReady) -> String {
+    format!("{} {}: {}", object.id, object.health, object.message)
 }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Task, Trigger, World, desired};
 use crate::cluster::observe::Coming;
-use crate::cluster::watch::{Looked, newer};
+use crate::cluster::store::{Looked, newer};
 use crate::diff::commit::{CommitPlan, Last, plan};
 use crate::diff::{Entry, State, Verdict};
 use crate::object::{Gvk, ObjectId};
@@ -26,6 +26,8 @@ pub struct Prepared {
     pub plan: CommitPlan,
     /// What the commit brings that other units may need.
     pub coming: Arc<Coming>,
+    /// The records it was planned with.
+    from: BTreeMap<UnitName, Arc<Revision>>,
 }
 
 /// Plans a commit over all units of a source. `revisions` are their current records.
@@ -46,7 +48,7 @@ pub fn prepare(
         units.insert(name.clone(), Arc::new(empty(name, kind)));
     }
     units.retain(|name, _| !plan.held.contains_key(name));
-    Prepared { commit: commit.clone(), units, coming: Arc::new(coming(rendered)), plan }
+    Prepared { commit: commit.clone(), units, coming: Arc::new(coming(rendered)), plan, from: revisions.clone() }
 }
 
 /// The source's budget: of the units that state one, the least generous.
@@ -110,7 +112,24 @@ impl Prepared {
             commit: self.commit.clone(),
             trigger,
             cancel: CancellationToken::new(),
+            progress: None,
         })
+    }
+
+    /// Whether a unit's record holds objects that are not wanted and that the plan did not know of: what leaves, moves, or
+    /// needs an approval was decided without them. That is so when a commit is planned while a unit of the one before is
+    /// still at work.
+    pub fn is_outdated(&self, name: &UnitName, last: Option<&Arc<Revision>>) -> bool {
+        let Some(last) = last else { return false };
+        let known = self.from.get(name);
+        if known.is_some_and(|known| Arc::ptr_eq(known, last)) {
+            return false;
+        }
+        let wanted: BTreeSet<ObjectId> =
+            self.units.get(name).into_iter().flat_map(|unit| &unit.items).map(|item| item.object.id()).collect();
+        last.entries
+            .iter()
+            .any(|entry| !wanted.contains(&entry.id) && known.is_none_or(|known| known.entry(&entry.id).is_none()))
     }
 
     /// Kinds that the units want or have: those to be watched.
@@ -138,9 +157,11 @@ pub fn is_due(world: &World, prepared: &Prepared, name: &UnitName, last: Option<
             .any(|entry| matches!(entry.state, State::Held | State::Pruning | State::Planned | State::Replacing));
     let clears = context.is_some_and(|context| context.orphans_go)
         && last.entries.iter().any(|entry| entry.state == State::Orphaned && !entry.adopted);
+    let told = last.problems == unit.problems;
     moves
         || prunes
         || clears
+        || !told
         || last.status != Status::Applied
         || last.desired != desired(unit)
         || has_moved(world, last)

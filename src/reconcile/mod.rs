@@ -14,18 +14,27 @@ use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::prune::Deletion;
 use crate::apply::wait::NotReady;
 use crate::apply::{self, Outcome, Target, prune, wait};
 use crate::cluster::observe::{self, Coming};
-use crate::cluster::watch::Store;
+use crate::cluster::store::Store;
 use crate::cluster::{Actor, Cluster, ServiceAccount, cause};
 use crate::diff::change::{Context, Failure};
 use crate::diff::{self, Action, Changes, Digest, Entry, Observation, Observed};
+use crate::object::ObjectId;
 use crate::record::{self, Commit, Revision, Status};
 use crate::render::Unit;
+use crate::unit::UnitName;
+
+/// When a unit that is not ready yet is first asked why.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
+/// The longest pause between two such looks.
+const LAST_LOOK: Duration = Duration::from_secs(30);
 
 /// What reconciling needs of the world.
 #[derive(Debug, Clone)]
@@ -39,6 +48,21 @@ pub struct World {
     /// bowline's own namespace.
     pub namespace: String,
 }
+
+impl World {
+    /// Watches all kinds that the units of a commit want or have, and judges their objects by the units' own rules.
+    pub fn watch(&self, prepared: &commit::Prepared, revisions: &BTreeMap<UnitName, Arc<Revision>>) {
+        for (name, unit) in &prepared.units {
+            self.store.judge_by(name, &unit.settings.health);
+        }
+        for gvk in &prepared.kinds(revisions) {
+            self.store.watch(gvk);
+        }
+    }
+}
+
+/// Tells how far a unit has come while it waits: its name, and what is not ready yet.
+pub type Progress = mpsc::UnboundedSender<(UnitName, Vec<NotReady>)>;
 
 /// One unit at one commit.
 #[derive(Debug, Clone)]
@@ -57,6 +81,8 @@ pub struct Task {
     pub trigger: Trigger,
     /// Ends waits early: a newer commit came, or the program stops.
     pub cancel: CancellationToken,
+    /// Is told what is waited for.
+    pub progress: Option<Progress>,
 }
 
 /// Why a reconcile runs.
@@ -236,6 +262,7 @@ async fn begin(world: &World, task: &Task, changes: &Changes, planned: &[Entry])
         entries: planned.to_vec(),
         files: task.unit.files.clone(),
         results: Vec::new(),
+        problems: Vec::new(),
         place: record::revision::Place::default(),
     };
     date(&mut revision.entries, last, revision.number);
@@ -262,13 +289,36 @@ async fn health(world: &World, task: &Task, outcome: &Outcome, actor: &Actor) ->
     if !settings.wait {
         return Vec::new();
     }
-    let timeout = Duration::from_secs(settings.timeout_seconds);
+    let deadline = Instant::now() + Duration::from_secs(settings.timeout_seconds);
     tokio::select! {
-        not_ready = async {
-            let not_ready = wait::healthy(&world.store, &applied, timeout).await;
-            explained(world, not_ready, actor).await
-        } => not_ready,
+        not_ready = until_healthy(world, task, &applied, actor, deadline) => not_ready,
         () = task.cancel.cancelled() => wait::not_ready(&world.store, &applied),
+    }
+}
+
+/// Follows objects until they are ready, have failed, or the time is up. What holds them back is looked for while it
+/// waits, soon at first and then ever more seldom: an image that cannot be pulled is known after seconds, not at the end.
+async fn until_healthy(
+    world: &World,
+    task: &Task,
+    ids: &[ObjectId],
+    actor: &Actor,
+    deadline: Instant,
+) -> Vec<NotReady> {
+    let mut pause = FIRST_LOOK;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let not_ready = wait::healthy(&world.store, ids, pause.min(left)).await;
+        let ended = pause >= left || not_ready.iter().all(|object| object.failed);
+        let not_ready = explained(world, not_ready, actor).await;
+        if ended {
+            return not_ready;
+        }
+        if let Some(progress) = &task.progress {
+            // Nobody listens any more when the program stops.
+            let _ = progress.send((task.unit.name.clone(), not_ready));
+        }
+        pause = (pause * 2).min(LAST_LOOK);
     }
 }
 
@@ -297,13 +347,16 @@ async fn finish(
     revision.entries.clone_from(&outcome.entries);
     date(&mut revision.entries, task.last.as_deref(), revision.number);
     revision.files.clone_from(&task.unit.files);
-    let failed = outcome.failed() || !not_ready.is_empty();
+    let problems = &task.unit.problems;
+    let failed = outcome.failed() || !not_ready.is_empty() || !problems.is_empty();
     revision.status = if failed { Status::Failed } else { Status::Applied };
     if writing.is_new || failed || before.status != Status::Applied {
         revision.results = results(outcome, not_ready);
+        revision.problems.clone_from(problems);
     }
     let unchanged = before.status == revision.status
         && before.results == revision.results
+        && before.problems == revision.problems
         && before.files == revision.files
         && same_inventory(&before.entries, &revision.entries);
     let wrote = outcome.changes.iter().any(|change| change.action.writes());

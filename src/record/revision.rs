@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::diff::{Action, Digest, Entry};
 use crate::object::ObjectId;
-use crate::unit::{UnitKind, UnitName};
+use crate::unit::{Problem, UnitKind, UnitName};
 
 /// How far a revision has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +111,9 @@ pub struct Revision {
     /// What became of the objects, unchanged ones left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub results: Vec<Result>,
+    /// What of the repository's own could not become objects of this unit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Problem>,
     /// Where the record lies.
     #[serde(skip)]
     pub place: Place,
