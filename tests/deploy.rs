@@ -48,7 +48,7 @@ fn the_wide_variant_is_accepted_and_comes_up() {
     cluster.kubectl(&["delete", "namespace", "bowline-system", "--timeout=120s"]);
 
     let applied = cluster.kubectl(&["apply", "--server-side", "--validate=strict", "-f", folder.to_str().unwrap()]);
-    assert_eq!(applied.lines().count(), 7, "{applied}");
+    assert_eq!(applied.lines().count(), 8, "{applied}");
     cluster.kubectl(&["rollout", "status", "deployment/bowline", "-n", "bowline-system", "--timeout=120s"]);
     cluster.apply(SERVICE_MONITORS);
     cluster.kubectl(&[

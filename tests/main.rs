@@ -22,6 +22,7 @@ mod converge;
 mod deploy;
 mod drift;
 mod eval;
+mod faults;
 mod kustomize;
 mod references;
 mod serving;

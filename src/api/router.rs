@@ -3,7 +3,7 @@
 //! | path | answers |
 //! |---|---|
 //! | `/healthz` | 200 as long as the process serves |
-//! | `/readyz` | 200 when every part of the daemon is ready, else 503 and a line for each part that is not |
+//! | `/readyz` | 200 when every part of the daemon is ready, else 503 and a line for each part that is not; a stand-by is ready, and says who leads |
 //! | `/metrics` | all numbers, as OpenMetrics text |
 //!
 //! Start at [`router`].
@@ -26,6 +26,7 @@ use crate::report::metrics::{self, Metrics};
 #[derive(Debug, Clone, Default)]
 pub struct Readiness {
     parts: Arc<RwLock<BTreeMap<String, Option<String>>>>,
+    role: Arc<RwLock<String>>,
 }
 
 impl Readiness {
@@ -46,6 +47,11 @@ impl Readiness {
     /// A part is not ready, and why.
     pub fn waits(&self, part: &str, why: &str) {
         self.set(part, Some(why.to_owned()));
+    }
+
+    /// Says what this process is: `leader`, or `stand-by: web-1 leads`.
+    pub fn role(&self, words: &str) {
+        words.clone_into(&mut self.role.write().unwrap_or_else(PoisonError::into_inner));
     }
 
     fn set(&self, part: &str, why: Option<String>) {
@@ -87,7 +93,10 @@ pub fn router(shared: Shared) -> Router {
 
 async fn ready(State(shared): State<Shared>) -> (StatusCode, String) {
     match shared.readiness.missing() {
-        missing if missing.is_empty() => (StatusCode::OK, "ok\n".to_owned()),
+        missing if missing.is_empty() => {
+            let role = shared.readiness.role.read().unwrap_or_else(PoisonError::into_inner).clone();
+            (StatusCode::OK, format!("ok\n{role}{}", if role.is_empty() { "" } else { "\n" }))
+        }
         missing => (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", missing.join("\n"))),
     }
 }

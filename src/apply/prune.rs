@@ -267,7 +267,9 @@ fn stays(error: &Error, id: &ObjectId) -> End {
             let failure = explain(refusal, id);
             End::Stays(format!("cannot be deleted: {}", failure.message), failure.hint)
         }
-        Error::Unreachable { .. } => End::Stays(format!("cannot be deleted: {error}"), String::new()),
+        Error::Unreachable { .. } | Error::Fenced { .. } => {
+            End::Stays(format!("cannot be deleted: {error}"), String::new())
+        }
     }
 }
 

@@ -42,6 +42,9 @@ pub struct Args {
     /// Folder for the Git objects; a temporary one when left out
     #[arg(long, value_name = "FOLDER")]
     cache: Option<PathBuf>,
+    /// Work only while holding a Lease, so that of several daemons one works; true unless the configuration says otherwise
+    #[arg(long, value_name = "BOOL")]
+    leader_elect: Option<bool>,
     /// Least level of log lines: error, warn, info, debug, or a filter such as `bowline::cluster=debug`
     #[arg(long, value_name = "LEVEL", env = "BOWLINE_LOG", default_value = "info")]
     log: String,
@@ -75,7 +78,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit, Error> {
     }
     stop_on_signal(stop.clone())?;
     daemon::triggers::start(&config, &kicks, &stop)?;
-    let shared = Shared { readiness: Readiness::of(["cluster"]), metrics };
+    let shared = Shared { readiness: Readiness::of(["cluster", "lease"]), metrics };
     api::serve(&config.listen, shared.clone(), hooks(&config, &kicks), stop.clone()).await?;
     let cluster = tokio::select! {
         cluster = reach(&args.cluster) => cluster,
@@ -106,6 +109,9 @@ fn configuration(args: &Args) -> Result<Config, Error> {
     }
     if let Some(listen) = &args.listen {
         config.listen.clone_from(listen);
+    }
+    if let Some(enabled) = args.leader_elect {
+        config.leader_election.enabled = enabled;
     }
     if args.cache.is_some() {
         config.cache.clone_from(&args.cache);

@@ -1,11 +1,11 @@
 //! Sends requests to the API server: the one place where bytes leave for Kubernetes.
 //!
-//! Every request is counted, runs under one of about 16 permits, and comes back as a JSON value or as an [`Error`] that
-//! keeps what the server said. 429, 503 and 504 are repeated with back-off, and a 429 halves the permits for a while.
+//! Every request is counted, has one of at most 16 places, and comes back as a JSON value or as an [`Error`] that keeps
+//! what the server said. 429, 503 and 504 are repeated with back-off; a 429 halves the places for a while. The writes of
+//! a [fenced](Client::fenced) client are refused here while no lease is held.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -14,12 +14,15 @@ use http::{Method, Request, header};
 use http_body_util::BodyExt as _;
 use kube::client::Body;
 use serde_json::Value;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::error::{Error, Refusal};
+use super::fence::Fence;
+use super::limiter::Limiter;
 
 /// Requests that may be under way at once: more brings only latency on a small server.
 const IN_FLIGHT: usize = 16;
+/// How long the server may take for one answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 const JSON: &str = "application/json";
 /// Asks for metadata alone, for lists, watches and the answers of writes.
 pub const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
@@ -129,6 +132,13 @@ pub struct Call<'a> {
     pub actor: &'a Actor,
 }
 
+impl Call<'_> {
+    /// Whether it can change the cluster.
+    fn writes(&self) -> bool {
+        !matches!(self.verb, Verb::Get | Verb::List | Verb::Watch) && !self.path.contains("dryRun=All")
+    }
+}
+
 /// A successful answer.
 #[derive(Debug, Clone)]
 pub struct Reply {
@@ -147,15 +157,13 @@ pub type Counts = BTreeMap<(Verb, u16), u64>;
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
+    fence: Option<Arc<Fence>>,
 }
 
 struct Inner {
     kube: kube::Client,
-    permits: Semaphore,
-    /// Permits taken away after 429 answers and not yet given back.
-    withheld: AtomicUsize,
+    limiter: Limiter,
     counts: Mutex<Counts>,
-    throttled: AtomicU64,
     listener: OnceLock<Listener>,
 }
 
@@ -164,7 +172,7 @@ type Listener = Box<dyn Fn(Verb, Option<u16>) + Send + Sync>;
 
 impl fmt::Debug for Client {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Client").field("throttled", &self.inner.throttled).finish_non_exhaustive()
+        out.debug_struct("Client").field("limiter", &self.inner.limiter).finish_non_exhaustive()
     }
 }
 
@@ -186,13 +194,18 @@ impl Client {
         Ok(Client {
             inner: Arc::new(Inner {
                 kube,
-                permits: Semaphore::new(IN_FLIGHT),
-                withheld: AtomicUsize::new(0),
+                limiter: Limiter::new(IN_FLIGHT),
                 counts: Mutex::default(),
-                throttled: AtomicU64::new(0),
                 listener: OnceLock::new(),
             }),
+            fence: None,
         })
+    }
+
+    /// The same connection, whose writes pass this gate or are refused with [`Error::Fenced`].
+    #[must_use]
+    pub fn fenced(&self, fence: Arc<Fence>) -> Self {
+        Client { inner: self.inner.clone(), fence: Some(fence) }
     }
 
     /// Requests sent so far.
@@ -220,7 +233,7 @@ impl Client {
     /// `Retry-After`, for about half a minute.
     ///
     /// # Errors
-    /// [`Error::Refused`] with what the server said, or [`Error::Unreachable`].
+    /// [`Error::Refused`] with what the server said, [`Error::Unreachable`], or [`Error::Fenced`].
     pub async fn send(&self, call: &Call<'_>) -> Result<Reply, Error> {
         let mut delays = ExponentialBuilder::new()
             .with_min_delay(Duration::from_millis(100))
@@ -229,59 +242,48 @@ impl Client {
             .with_jitter()
             .build();
         loop {
-            let result = {
-                let _permit = self.permit().await;
-                tokio::time::timeout(Duration::from_secs(60), self.once(call)).await
-            };
-            let result = result.unwrap_or_else(|_| {
-                self.count(call.verb, 0);
-                Err(Error::Unreachable { doing: describe(call), cause: "no answer within 60 seconds".to_owned() })
-            });
-            let error = match result {
-                Ok(reply) => {
-                    self.ease();
-                    return Ok(reply);
-                }
+            let error = match self.in_turn(call).await {
+                Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
             if !repeatable(&error, call.verb) {
                 return Err(error);
             }
             let Some(delay) = delays.next() else { return Err(error) };
-            let asked = match &error {
-                Error::Refused(refusal) if refusal.code == 429 => {
-                    self.throttle();
-                    refusal.retry_after.map(Duration::from_secs)
-                }
-                Error::Refused(refusal) => refusal.retry_after.map(Duration::from_secs),
-                _ => None,
-            };
+            let asked = error.refusal().and_then(|refusal| refusal.retry_after).map(Duration::from_secs);
             tokio::time::sleep(asked.map_or(delay, |asked| asked.min(Duration::from_secs(30)).max(delay))).await;
         }
     }
 
-    async fn permit(&self) -> Option<SemaphorePermit<'_>> {
-        self.inner.permits.acquire().await.ok()
+    /// Sends a request once, as soon as there is a place for it and the gate is open.
+    async fn in_turn(&self, call: &Call<'_>) -> Result<Reply, Error> {
+        let permit = self.inner.limiter.permit().await;
+        let result = match self.fence.as_ref().filter(|_| call.writes()) {
+            None => self.within(call, ANSWER_WITHIN).await,
+            Some(fence) if fence.pass().is_none() => Err(Error::Fenced { doing: describe(call) }),
+            Some(fence) => tokio::select! {
+                result = self.within(call, ANSWER_WITHIN) => result,
+                () = fence.over() => Err(Error::Fenced { doing: describe(call) }),
+            },
+        };
+        match &result {
+            Ok(_) => permit.succeeded(),
+            Err(Error::Refused(refusal)) if refusal.code == 429 => permit.throttled(),
+            Err(_) => drop(permit),
+        }
+        result
     }
 
-    /// Halves the requests that may be in flight; at least one stays.
-    fn throttle(&self) {
-        self.inner.throttled.fetch_add(1, Ordering::Relaxed);
-        let withheld = self.inner.withheld.load(Ordering::Relaxed);
-        let take = (IN_FLIGHT - withheld) / 2;
-        if take > 0 {
-            let taken = self.inner.permits.forget_permits(take);
-            self.inner.withheld.fetch_add(taken, Ordering::Relaxed);
-        }
-    }
-
-    /// Gives one withheld permit back: called after each success, so the way up is as long as the way down.
-    fn ease(&self) {
-        let gave =
-            self.inner.withheld.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |withheld| withheld.checked_sub(1));
-        if gave.is_ok() {
-            self.inner.permits.add_permits(1);
-        }
+    /// Sends a request once and at once, without waiting for a place and past the gate: for the lease itself.
+    ///
+    /// # Errors
+    /// As [`Client::send`]; [`Error::Unreachable`] when no answer came within the time.
+    pub async fn within(&self, call: &Call<'_>, at_most: Duration) -> Result<Reply, Error> {
+        tokio::time::timeout(at_most, self.once(call)).await.unwrap_or_else(|_| {
+            self.count(call.verb, 0);
+            let cause = format!("no answer within {} seconds", at_most.as_secs_f32());
+            Err(Error::Unreachable { doing: describe(call), cause })
+        })
     }
 
     fn request(call: &Call<'_>) -> Result<Request<Body>, Error> {
@@ -362,6 +364,7 @@ fn repeatable(error: &Error, verb: Verb) -> bool {
         Error::Refused(refusal) => refusal.is_temporary(),
         // A write whose answer was lost is repeated by the reconciler, which looks first.
         Error::Unreachable { .. } => matches!(verb, Verb::Get | Verb::List),
+        Error::Fenced { .. } => false,
     }
 }
 

@@ -15,6 +15,12 @@ pub enum Error {
         /// What failed, causes joined.
         cause: String,
     },
+    /// The write was refused here, or cut off: the lease that allows writes is not held any more.
+    #[error("{doing}: another bowline may hold the lease now")]
+    Fenced {
+        /// Verb and path.
+        doing: String,
+    },
     /// The server answered with an error.
     #[error("{0}")]
     Refused(Box<Refusal>),
@@ -25,7 +31,7 @@ impl Error {
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {
             Error::Refused(refusal) => Some(refusal),
-            Error::Unreachable { .. } => None,
+            Error::Unreachable { .. } | Error::Fenced { .. } => None,
         }
     }
 

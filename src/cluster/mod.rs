@@ -1,7 +1,9 @@
 //! The only place that talks to Kubernetes.
 //!
 //! ```text
-//! client     requests, permits, retries, counts         discovery  which kinds are served
+//! client     requests, retries, counts                  discovery  which kinds are served
+//! limiter    how many at once                           fence      which writes may go
+//! lease      who leads
 //! objects    get, dry run, apply, delete of one object   observe    live + dry run for every object of a unit
 //! watch      what changes, as digests of metadata        facts      what rendering may know
 //! cause      why a workload is not ready
@@ -12,6 +14,9 @@ pub mod client;
 pub mod discovery;
 pub mod error;
 pub mod facts;
+pub mod fence;
+pub mod lease;
+pub mod limiter;
 pub mod objects;
 pub mod observe;
 pub mod store;
@@ -50,6 +55,12 @@ impl Cluster {
             refreshed: Arc::new(Mutex::new(Some(Instant::now()))),
             refreshing: Arc::default(),
         })
+    }
+
+    /// The same cluster, whose writes pass this gate or are refused.
+    #[must_use]
+    pub fn fenced(&self, fence: Arc<fence::Fence>) -> Self {
+        Cluster { client: self.client.fenced(fence), ..self.clone() }
     }
 
     /// The client, for counts.

@@ -153,7 +153,7 @@ impl Look<'_> {
 
     fn failed(&self, error: &Error) -> Observation {
         match error {
-            Error::Unreachable { .. } => Observation::Failed(Failure {
+            Error::Unreachable { .. } | Error::Fenced { .. } => Observation::Failed(Failure {
                 message: format!("the server cannot be asked: {error}"),
                 hint: "it is tried again with back-off".to_owned(),
                 temporary: true,

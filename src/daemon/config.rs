@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::leader::Times;
 use crate::error::Error;
 
 /// The example that `bowline config --example` prints, and that a test reads.
@@ -25,6 +26,61 @@ pub struct Config {
     pub concurrency: usize,
     /// Folder for the Git objects; a temporary one when empty.
     pub cache: Option<PathBuf>,
+    /// Which of several that follow the same cluster works.
+    pub leader_election: LeaderElection,
+}
+
+/// Of several daemons with the same namespace, the one that holds a Lease in it works; the others stand by.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LeaderElection {
+    /// Whether there is an election; without one, a second daemon works against the first.
+    pub enabled: bool,
+    /// Name of the Lease.
+    pub lease: String,
+    /// After so long without a renewal a stand-by takes over.
+    pub lease_duration: String,
+    /// After so long without a renewal the leader writes no more.
+    pub renew_deadline: String,
+    /// Time between two renewals, and between two looks of a stand-by.
+    pub retry_period: String,
+}
+
+impl Default for LeaderElection {
+    fn default() -> Self {
+        LeaderElection {
+            enabled: true,
+            lease: "bowline".to_owned(),
+            lease_duration: "15s".to_owned(),
+            renew_deadline: "10s".to_owned(),
+            retry_period: "2s".to_owned(),
+        }
+    }
+}
+
+impl LeaderElection {
+    /// The lengths of time.
+    ///
+    /// # Errors
+    /// One cannot be read, or each is not clearly shorter than the one before: then a leader that is merely slow would
+    /// lose its lease.
+    pub fn times(&self) -> Result<Times, Error> {
+        let field = |name: &str, text: &str| {
+            duration(text).map_err(|error| Error::new(format!("leaderElection.{name}")).because(error))
+        };
+        let times = Times {
+            lease: field("leaseDuration", &self.lease_duration)?,
+            renew: field("renewDeadline", &self.renew_deadline)?,
+            retry: field("retryPeriod", &self.retry_period)?,
+        };
+        let fits = times.renew < times.lease && times.retry * 2 <= times.renew && !times.retry.is_zero();
+        if fits {
+            return Ok(times);
+        }
+        Err(Error::new("leaderElection: a renewal has no time to fail and be tried again").hint(
+            "let renewDeadline be less than leaseDuration, and at least twice retryPeriod; 15s, 10s, 2s are usual",
+        ))
+    }
 }
 
 impl Default for Config {
@@ -36,6 +92,7 @@ impl Default for Config {
             history: 10,
             concurrency: 16,
             cache: None,
+            leader_election: LeaderElection::default(),
         }
     }
 }
@@ -130,7 +187,8 @@ const SOURCE_FIELDS: [&str; 21] = [
     "webhookSecretFile",
     "serviceAccount",
 ];
-const FIELDS: [&str; 6] = ["sources", "namespace", "listen", "history", "concurrency", "cache"];
+const FIELDS: [&str; 7] = ["sources", "namespace", "listen", "history", "concurrency", "cache", "leaderElection"];
+const ELECTION_FIELDS: [&str; 5] = ["enabled", "lease", "leaseDuration", "renewDeadline", "retryPeriod"];
 
 fn unknown_field(path: &str, text: &str, file: &str) -> String {
     let steps: Vec<crate::yaml::Step> = path
@@ -140,7 +198,11 @@ fn unknown_field(path: &str, text: &str, file: &str) -> String {
     let place = crate::yaml::locate(text.as_bytes(), 0, &steps)
         .map_or_else(|| file.to_owned(), |position| format!("{file}:{}:{}", position.line, position.column));
     let field = path.rsplit('.').next().unwrap_or(path);
-    let known: &[&str] = if path.contains('.') { &SOURCE_FIELDS } else { &FIELDS };
+    let known: &[&str] = match path.split_once('.') {
+        Some(("leaderElection", _)) => &ELECTION_FIELDS,
+        Some(_) => &SOURCE_FIELDS,
+        None => &FIELDS,
+    };
     let nearest =
         known.iter().min_by_key(|known| strsim::damerau_levenshtein(known, field)).copied().unwrap_or_default();
     format!("{place}: unknown field {field}, did you mean {nearest}?")
@@ -151,6 +213,7 @@ fn unknown_field(path: &str, text: &str, file: &str) -> String {
 /// # Errors
 /// A name that is empty, too long or given twice; a source without URL; two references.
 pub fn check(config: &Config, file: &str) -> Result<(), Error> {
+    config.leader_election.times().map_err(|error| Error::new(file).because(error))?;
     let mut names = std::collections::BTreeSet::new();
     for source in &config.sources {
         let wrong = |what: String| Err(Error::new(format!("{file}: source `{}`: {what}", source.name)));
@@ -201,7 +264,7 @@ mod tests {
     fn the_example_names_every_field_and_is_read() {
         let config = read(EXAMPLE, "example.yaml").unwrap();
         assert!(!config.sources.is_empty());
-        for field in FIELDS.iter().chain(&SOURCE_FIELDS) {
+        for field in FIELDS.iter().chain(&SOURCE_FIELDS).chain(&ELECTION_FIELDS) {
             assert!(EXAMPLE.contains(&format!("{field}:")), "{field} is not in the example");
         }
     }
@@ -210,6 +273,14 @@ mod tests {
     fn an_unknown_field_is_named_with_its_place_and_its_neighbour() {
         let error = read("sources:\n- name: main\n  urll: x\n", "c.yaml").unwrap_err();
         assert_eq!(error.to_string(), "c.yaml:3:3: unknown field urll, did you mean url?");
+    }
+
+    #[test]
+    fn an_election_leaves_time_to_try_a_renewal_again() {
+        let error = read("sources: []\nleaderElection: {renewDeadline: 15s}\n", "c.yaml").unwrap_err();
+        assert!(error.to_string().starts_with("c.yaml"), "{error}");
+        let error = read("leaderElection:\n  lease: a\n  retry: 1s\n", "c.yaml").unwrap_err();
+        assert_eq!(error.to_string(), "c.yaml:3:3: unknown field retry, did you mean lease?");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
@@ -53,6 +54,8 @@ pub enum Message {
     Moved(Vec<Event>),
     /// People approved these deletions.
     Approved(BTreeSet<String>),
+    /// This process leads from now on, or no more.
+    Leads(bool),
     /// A unit is done.
     Done(UnitName, Box<Result<Done, record::Error>>),
 }
@@ -83,10 +86,27 @@ pub struct Follower {
     damaged: Vec<String>,
     approved: BTreeSet<String>,
     pending: BTreeMap<UnitName, Trigger>,
-    running: BTreeMap<UnitName, (CancellationToken, Instant)>,
+    running: BTreeMap<UnitName, Running>,
+    role: Role,
     failures: Retries,
     units: BTreeMap<UnitName, UnitStatus>,
     fetch: Fetch,
+}
+
+/// A unit at work.
+struct Running {
+    cancel: CancellationToken,
+    work: AbortHandle,
+    began: Instant,
+}
+
+/// Whether units are worked on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Leader,
+    /// What was begun before the lease was lost must end first.
+    Called,
+    StandBy,
 }
 
 impl Follower {
@@ -124,6 +144,7 @@ impl Follower {
             approved: BTreeSet::new(),
             pending: BTreeMap::new(),
             running: BTreeMap::new(),
+            role: Role::StandBy,
             failures: Retries::default(),
             units: BTreeMap::new(),
             fetch: Fetch::default(),
@@ -147,7 +168,7 @@ impl Follower {
                 () = tokio::time::sleep_until(retry) => self.retry(),
                 () = tokio::time::sleep_until(publish), if self.unpublished => {}
             }
-            if self.inbox.is_empty() {
+            if self.inbox.is_empty() && self.role == Role::Leader {
                 self.dispatch();
                 self.unpublished = true;
                 if self.is_at_rest() || self.published.elapsed() >= PUBLISH_EVERY {
@@ -160,8 +181,8 @@ impl Follower {
 
     /// Lets running units finish what they write; their waits end at once.
     async fn drain(&mut self) {
-        for (cancel, _) in self.running.values() {
-            cancel.cancel();
+        for running in self.running.values() {
+            running.cancel.cancel();
         }
         while !self.running.is_empty() {
             match self.inbox.recv().await {
@@ -170,7 +191,9 @@ impl Follower {
                 None => return,
             }
         }
-        self.publish().await;
+        if self.role == Role::Leader {
+            self.publish().await;
+        }
     }
 
     async fn take(&mut self, message: Message) {
@@ -190,8 +213,41 @@ impl Follower {
                     self.render(Trigger::Request).await;
                 }
             }
-            Message::Done(unit, result) => self.done(&unit, *result),
+            Message::Leads(leads) => self.leads(leads).await,
+            Message::Done(unit, result) => {
+                self.done(&unit, *result);
+                if self.role == Role::Called && self.running.is_empty() {
+                    self.begin().await;
+                }
+            }
         }
+    }
+
+    /// Begins to work, or stops at once: losing the lease is to the units at work what the end of the process is.
+    async fn leads(&mut self, leads: bool) {
+        if leads && self.running.is_empty() {
+            self.begin().await;
+        } else if leads {
+            self.role = Role::Called;
+        } else {
+            self.role = Role::StandBy;
+            self.unpublished = false;
+            self.pending.clear();
+            self.failures.clear();
+            for running in self.running.values() {
+                running.work.abort();
+            }
+        }
+    }
+
+    /// Goes on where the last leader stopped: from the records, which it may have written.
+    async fn begin(&mut self) {
+        self.role = Role::Leader;
+        self.loaded = false;
+        self.prepared = None;
+        self.pending.clear();
+        self.units.clear();
+        self.render(Trigger::Start).await;
     }
 
     async fn fetched(&mut self, checkout: Checkout, history: &History, trigger: Trigger) {
@@ -271,7 +327,10 @@ impl Follower {
         }
         for _ in 0..3 {
             let facts = self.live.snapshot();
-            self.rendered = render::render_again(&desired, &facts, &self.name, &mut self.render_cache);
+            // A long rendering must not hold up the others, least of all the renewal of the lease.
+            self.rendered = tokio::task::block_in_place(|| {
+                render::render_again(&desired, &facts, &self.name, &mut self.render_cache)
+            });
             let followed = self.live.copied(&self.name);
             if self.rendered.copied == followed {
                 break;
@@ -289,14 +348,17 @@ impl Follower {
                 .collect();
             self.world.store.synced(&had, SYNC_WITHIN).await;
         }
-        self.enqueue(&prepared, if first { Trigger::Start } else { trigger });
+        if self.role == Role::Leader {
+            self.enqueue(&prepared, if first { Trigger::Start } else { trigger });
+        }
         self.prepared = Some(prepared);
     }
 
     /// The plan of the commit, from what the records say now.
     fn planned(&self) -> Option<Arc<Prepared>> {
         let commit = record::Commit::from(&*self.checkout.as_ref()?.commit);
-        Some(Arc::new(prepare(&self.rendered, &self.revisions, &commit, &self.approved)))
+        let prepare = || prepare(&self.rendered, &self.revisions, &commit, &self.approved);
+        Some(Arc::new(tokio::task::block_in_place(prepare)))
     }
 
     /// Plans the commit again if a unit that is to run has come to own objects that the plan does not know of.
@@ -326,9 +388,9 @@ impl Follower {
             }
             if is_due(&self.world, prepared, name, self.revisions.get(name).map(Arc::as_ref)) {
                 if !(same && context_same)
-                    && let Some((cancel, _)) = self.running.get(name)
+                    && let Some(running) = self.running.get(name)
                 {
-                    cancel.cancel();
+                    running.cancel.cancel();
                 }
                 self.pending.insert(name.clone(), trigger);
             } else if let Some(revision) = self.revisions.get(name) {
@@ -351,6 +413,9 @@ impl Follower {
     }
 
     fn moved(&mut self, events: &[Event]) {
+        if self.role != Role::Leader {
+            return;
+        }
         let units: BTreeSet<&UnitName> = events.iter().filter_map(|event| event.unit.as_ref()).collect();
         for name in units {
             if self.pending.contains_key(name) || self.running.contains_key(name) {
@@ -448,15 +513,19 @@ impl Follower {
         let cancel = task.cancel.clone();
         let (world, slots, outbox) = (self.world.clone(), self.slots.clone(), self.outbox.clone());
         self.units.entry(name.clone()).or_insert_with(UnitStatus::pending).waits.clear();
-        self.running.insert(name.clone(), (cancel, Instant::now()));
+        let work = tokio::spawn(async move {
+            let slot = slots.acquire_owned().await.ok();
+            reconcile(&world, &task, slot).await
+        });
+        let running = Running { cancel, work: work.abort_handle(), began: Instant::now() };
+        self.running.insert(name.clone(), running);
         tokio::spawn(async move {
             let unit = name.clone();
-            let work = tokio::spawn(async move {
-                let slot = slots.acquire_owned().await.ok();
-                reconcile(&world, &task, slot).await
-            });
-            let result = work.await.unwrap_or_else(|panic| {
-                error!(%unit, %panic, "a unit's work panicked; the others go on");
+            let result = work.await.unwrap_or_else(|end| {
+                // The other end is being stopped because the lease was lost.
+                if end.is_panic() {
+                    error!(%unit, panic = %end, "a unit's work panicked; the others go on");
+                }
                 Err(record::Error::Panicked { unit })
             });
             // The follower has ended: nobody needs the result.
@@ -474,7 +543,10 @@ impl Follower {
     }
 
     fn done(&mut self, name: &UnitName, result: Result<Done, record::Error>) {
-        let took = self.running.remove(name).map(|(_, began)| began.elapsed()).unwrap_or_default();
+        let took = self.running.remove(name).map(|running| running.began.elapsed()).unwrap_or_default();
+        if self.role != Role::Leader {
+            return;
+        }
         let ok = result.as_ref().is_ok_and(Done::succeeded);
         self.teller.metrics.reconciled(&self.name, ok, took);
         if ok {

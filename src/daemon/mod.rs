@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! fetcher per source  --Fetched-->  follower per source  <--facts, drift, approvals--  watches
-//!                                        |
+//!                                        |      ^------- leads, or stands by -------  election
 //!                                   units, a bounded number side by side
 //! ```
 //! Start at [`run`].
@@ -10,6 +10,7 @@
 pub mod config;
 pub mod fetcher;
 pub mod follower;
+pub mod leader;
 pub mod retry;
 pub mod status;
 pub mod telemetry;
@@ -25,9 +26,10 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::api::router::Shared;
+use crate::api::router::{Readiness, Shared};
 use crate::cluster::Cluster;
 use crate::cluster::facts::Live;
+use crate::cluster::lease::Lease;
 use crate::cluster::store::{Event, Store};
 use crate::cluster::watch::{Selection, Signal, follow};
 use crate::error::Error;
@@ -37,6 +39,7 @@ use crate::record;
 use config::Config;
 use fetcher::Fetcher;
 use follower::{Follower, Message};
+use leader::{Election, Role, Standing};
 use tell::Teller;
 
 /// Name of the ConfigMap in which people's approvals are kept.
@@ -65,8 +68,11 @@ pub async fn run(
 ) -> Result<(), Error> {
     let metrics = shared.metrics.clone();
     cluster.client().listen(move |verb, code| metrics.request(verb.word(), code));
+    let own = record::Store::new(cluster.clone(), &config.namespace, config.history);
+    own.prepare().await.map_err(|error| Error::new("bowline's own namespace cannot be prepared").because(error))?;
+    let election = election(&cluster, config)?;
+    let cluster = election.as_ref().map_or(cluster.clone(), |election| cluster.fenced(election.fence()));
     let records = record::Store::new(cluster.clone(), &config.namespace, config.history);
-    records.prepare().await.map_err(|error| Error::new("bowline's own namespace cannot be prepared").because(error))?;
     let (store, events) = Store::new(cluster.clone());
     let world = World { cluster: cluster.clone(), store, records, namespace: config.namespace.clone() };
     let live = Live::new(cluster.clone(), &config.namespace);
@@ -89,7 +95,11 @@ pub async fn run(
     tasks.spawn(pass_events(events, inboxes.clone(), stop.clone()));
     tasks.spawn(pass_facts(live.clone(), inboxes.clone(), stop.clone()));
     tasks.spawn(pass_definitions(cluster.clone(), live.clone(), stop.clone()));
-    tasks.spawn(pass_approvals(cluster, config.namespace.clone(), inboxes, stop.clone()));
+    tasks.spawn(pass_approvals(cluster, config.namespace.clone(), inboxes.clone(), stop.clone()));
+    let (roles, changes) = mpsc::unbounded_channel();
+    let telling =
+        tokio::spawn(pass_roles(changes, inboxes, teller, shared.readiness, election.as_ref().map(Election::lease)));
+    let standing = Standing::start(election, roles);
     info!(sources = config.sources.len(), "following");
     stop.cancelled().await;
     info!("stopping: what is being written is finished first");
@@ -98,7 +108,47 @@ pub async fn run(
     if finished.is_err() {
         warn!("some units were still waiting for the cluster; the next start goes on from their records");
     }
+    // Last of all: until here the lease was renewed, so that what was being written could be finished.
+    standing.end().await;
+    let _ = telling.await;
     Ok(())
+}
+
+/// This process as a candidate; `None` when it works without asking.
+fn election(cluster: &Cluster, config: &Config) -> Result<Option<Election>, Error> {
+    let settings = &config.leader_election;
+    if !settings.enabled {
+        return Ok(None);
+    }
+    let lease = Lease::new(cluster, &config.namespace, &settings.lease, &leader::identity());
+    Ok(Some(Election::new(lease, settings.times()?)))
+}
+
+/// Tells everybody when this process begins to lead, and when it stands by.
+async fn pass_roles(
+    mut roles: mpsc::UnboundedReceiver<Role>,
+    inboxes: Arc<BTreeMap<String, mpsc::UnboundedSender<Message>>>,
+    teller: Arc<Teller>,
+    readiness: Readiness,
+    lease: Option<Lease>,
+) {
+    let mut leads = false;
+    while let Some(role) = roles.recv().await {
+        readiness.ready("lease");
+        readiness.role(&match &role {
+            Role::Leader => "leader".to_owned(),
+            Role::StandBy(leader) if leader.is_empty() => "stand-by".to_owned(),
+            Role::StandBy(leader) => format!("stand-by: {leader} leads"),
+        });
+        if leads != (role == Role::Leader) {
+            leads = !leads;
+            teller.leads(leads, lease.as_ref());
+            for inbox in inboxes.values() {
+                // The follower has ended: the program stops.
+                let _ = inbox.send(Message::Leads(leads));
+            }
+        }
+    }
 }
 
 /// Hands events of our objects to the follower of their source, those of a short time together.

@@ -8,6 +8,7 @@ use tracing::{debug, warn};
 use super::status::Status;
 use crate::cluster::Cluster;
 use crate::cluster::client::Verb;
+use crate::cluster::lease::Lease;
 use crate::diff::{Action, Changes};
 use crate::reconcile::Done;
 use crate::report::events::{self, Subject, Weight};
@@ -114,6 +115,20 @@ impl Teller {
             stories.push((subject, Weight::Warning, "Drift", message));
         }
         stories
+    }
+
+    /// Tells that this process leads from now on, or no more. What another one told meanwhile is not known.
+    pub fn leads(&self, leads: bool, lease: Option<&Lease>) {
+        self.metrics.leads(leads);
+        let Some(lease) = lease.filter(|_| leads) else { return };
+        if let Ok(mut published) = self.published.lock() {
+            published.clear();
+        }
+        let (cluster, own, lease) = (self.cluster.clone(), self.namespace.clone(), lease.clone());
+        tokio::spawn(async move {
+            let (subject, message) = (Subject::lease(&own, lease.name()), format!("{} leads", lease.identity()));
+            events::send_own(&cluster, &own, lease.identity(), &subject, "LeaderElection", &message).await;
+        });
     }
 
     /// Writes the status of a source into its ConfigMap when it changed.

@@ -42,6 +42,20 @@ impl Subject {
             uid: String::new(),
         }
     }
+
+    /// A Lease of bowline's own.
+    pub fn lease(own: &str, name: &str) -> Self {
+        Subject {
+            id: ObjectId {
+                group: "coordination.k8s.io".to_owned(),
+                kind: "Lease".to_owned(),
+                namespace: own.to_owned(),
+                name: name.to_owned(),
+            },
+            api_version: "coordination.k8s.io/v1".to_owned(),
+            uid: String::new(),
+        }
+    }
 }
 
 /// Sends one event; a cluster that does not take it is not a reason to fail.
@@ -58,14 +72,23 @@ pub async fn send(
         ("", "") => own,
         ("", namespace) | (namespace, _) => namespace,
     };
-    let event = event(namespace, unit, subject, weight, reason, message);
+    let event = event(namespace, &unit.to_string(), subject, weight, reason, message);
     let path = format!("/api/v1/namespaces/{namespace}/events");
     if let Err(error) = cluster.own(Verb::Create, &path, Some(&event)).await {
         tracing::debug!(%unit, %error, "the event was not taken");
     }
 }
 
-fn event(namespace: &str, unit: &UnitName, subject: &Subject, weight: Weight, reason: &str, message: &str) -> Value {
+/// Sends one event about the program itself, from its own namespace; `instance` is who says it.
+pub async fn send_own(cluster: &Cluster, own: &str, instance: &str, subject: &Subject, reason: &str, message: &str) {
+    let event = event(own, instance, subject, Weight::Normal, reason, message);
+    let path = format!("/api/v1/namespaces/{own}/events");
+    if let Err(error) = cluster.own(Verb::Create, &path, Some(&event)).await {
+        tracing::debug!(%error, "the event was not taken");
+    }
+}
+
+fn event(namespace: &str, instance: &str, subject: &Subject, weight: Weight, reason: &str, message: &str) -> Value {
     let now = jiff::Timestamp::now();
     let mut message = message.to_owned();
     if message.len() > 1000 {
@@ -83,7 +106,7 @@ fn event(namespace: &str, unit: &UnitName, subject: &Subject, weight: Weight, re
         },
         "type": if weight == Weight::Normal { "Normal" } else { "Warning" },
         "reason": reason, "message": message, "action": "Reconcile",
-        "source": {"component": "bowline"}, "reportingComponent": "bowline", "reportingInstance": unit.to_string(),
+        "source": {"component": "bowline"}, "reportingComponent": "bowline", "reportingInstance": instance,
         "firstTimestamp": seconds, "lastTimestamp": seconds, "count": 1,
     })
 }

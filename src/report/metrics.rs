@@ -12,6 +12,7 @@
 //! | `bowline_queue_length{source}` | triggers that wait |
 //! | `bowline_api_requests_total{verb,code}` | requests to the API server; code `error` when no answer came |
 //! | `bowline_git_fetches_total{source,result}`, `bowline_git_fetch_duration_seconds{source}` | reads of the repository |
+//! | `bowline_leader` | 1 while this process works, 0 while it stands by |
 //! | `bowline_build_info{version}` | 1 |
 //!
 //! `result` is `success` or `failure`. Start at [`Metrics::new`].
@@ -85,6 +86,7 @@ pub struct Metrics {
     requests: Family<ByAnswer, Counter>,
     fetches: Family<ByResult, Counter>,
     fetch_times: Histograms<BySource>,
+    leader: Gauge,
 }
 
 impl Default for Metrics {
@@ -115,6 +117,7 @@ impl Metrics {
             requests: Family::default(),
             fetches: Family::default(),
             fetch_times: Histograms::new_with_constructor(fetches),
+            leader: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -141,6 +144,7 @@ impl Metrics {
         registry.register("git_fetches", "Reads of the repository", self.fetches.clone());
         let help = "Time a read of the repository took";
         registry.register_with_unit("git_fetch_duration", help, Unit::Seconds, self.fetch_times.clone());
+        registry.register("leader", "Whether this process works or stands by", self.leader.clone());
     }
 
     /// A pass over a source ended.
@@ -185,6 +189,11 @@ impl Metrics {
     /// How many triggers of a source wait.
     pub fn queue(&self, source: &str, length: usize) {
         self.queue.get_or_create(&by(source)).set(whole(length));
+    }
+
+    /// This process works from now on, or stands by.
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
     }
 
     /// The API server answered a request, or did not (`None`).

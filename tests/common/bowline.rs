@@ -1,7 +1,7 @@
 //! The binary under test with a repository of its own: one story per test.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -115,6 +115,28 @@ impl Story {
         let mut command = self.command(&["run", "--poll", "300ms", "--source", &self.source]);
         command.arg("--repo").arg(repo).args(arguments);
         self.daemon = Some(Process::start(self.folder.path(), "bowline", &command).expect("the daemon can be started"));
+    }
+
+    /// Writes a configuration file for this story's source, with further lines at its top level.
+    pub(crate) fn config(&self, name: &str, more: &str) -> PathBuf {
+        let path = self.folder.path().join(format!("{name}.yaml"));
+        let text = format!(
+            "namespace: {}\n{more}\nsources:\n- {{name: {}, url: \"{}\", poll: 300ms}}\n",
+            self.own_namespace,
+            self.source,
+            self.repo().display(),
+        );
+        fs::write(&path, text).expect("a file can be written");
+        path
+    }
+
+    /// Starts one more daemon, whose files are called so, by a configuration file and as the user of a kubeconfig.
+    pub(crate) fn daemon(&self, name: &str, config: &Path, kubeconfig: &Path, environment: &[(&str, &str)]) -> Process {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bowline"));
+        command.env_clear().env("HOME", self.folder.path()).env("PATH", "/usr/bin:/bin");
+        command.envs(environment.iter().copied());
+        command.arg("run").arg("--config").arg(config).arg("--kubeconfig").arg(kubeconfig);
+        Process::start(self.folder.path(), name, &command).expect("the daemon can be started")
     }
 
     /// Ends the daemon as a rollout would, and returns its exit code.

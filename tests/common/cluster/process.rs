@@ -85,6 +85,13 @@ impl Process {
         let _ = self.supervisor.wait();
     }
 
+    /// Sends a signal by its name, such as `STOP`.
+    pub(crate) fn signal(&mut self, name: &str) {
+        let line = format!("{name}\n");
+        let stdin = self.supervisor.stdin.as_mut().expect("the supervisor listens until the process is ended");
+        stdin.write_all(line.as_bytes()).expect("the supervisor runs");
+    }
+
     /// Asks the program to end (SIGTERM) and returns its exit status; after `patience` it is killed.
     pub(crate) fn terminate(&mut self, patience: Duration) -> Option<i32> {
         if let Some(stdin) = self.supervisor.stdin.as_mut() {

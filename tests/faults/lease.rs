@@ -1,0 +1,186 @@
+//! Several daemons on one cluster: one works, the others keep warm, and nobody writes without the lease.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use serde_json::{Value, json};
+
+use super::{User, page};
+use crate::common::bowline::{PATIENCE, Story, config_map};
+use crate::common::cluster::{Process, free_port};
+
+/// A lease that ends soon when nobody renews it.
+const SHORT: &str = "leaseDuration: 3s, renewDeadline: 2s, retryPeriod: 300ms";
+/// A lease that never ends within a test: whoever takes it was given it.
+const LONG: &str = "leaseDuration: 1h, renewDeadline: 30m, retryPeriod: 300ms";
+
+/// A daemon, the account it works as, and the port of its pages.
+struct Candidate {
+    daemon: Process,
+    user: User,
+    port: u16,
+}
+
+impl Candidate {
+    fn start(story: &Story, name: &str, times: &str) -> Candidate {
+        let port = free_port().unwrap();
+        let config = story.config(name, &format!("listen: 127.0.0.1:{port}\nleaderElection: {{{times}}}"));
+        let user = User::new(story, name);
+        Candidate { daemon: story.daemon(name, &config, &user.kubeconfig, &[]), user, port }
+    }
+
+    /// Waits until it says of itself that it leads, or who leads.
+    #[track_caller]
+    fn wait_says(&self, story: &Story, wanted: &str) -> String {
+        story.eventually(&format!("/readyz says {wanted}"), || {
+            let (status, body) = page(self.port, "/readyz")?;
+            ensure!(status == 200 && body.contains(wanted), "{status} {body}\n{}", self.daemon.log());
+            Ok(body)
+        })
+    }
+
+    fn number(&self, name: &str) -> Result<String> {
+        let (_, body) = page(self.port, "/metrics")?;
+        let line = body.lines().find_map(|line| line.strip_prefix(&format!("{name} "))).map(str::to_owned);
+        line.ok_or_else(|| anyhow::anyhow!("no {name}"))
+    }
+}
+
+fn lease(story: &Story) -> Value {
+    story.cluster.get("lease", &story.own_namespace, "bowline").map(|lease| lease["spec"].clone()).unwrap_or_default()
+}
+
+fn holder(story: &Story) -> String {
+    lease(story)["holderIdentity"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_warm_stand_by_takes_over_from_a_leader_that_was_killed() {
+    let story = Story::new("failover");
+    let home = story.cluster.namespace("failover");
+    let first = story.commit("first", &[("a.yaml", &config_map(&home, "a", "k", "1"))]);
+    let mut leader = Candidate::start(&story, "failover-one", SHORT);
+    leader.wait_says(&story, "leader");
+    story.wait_ready(&first);
+    let stand_by = Candidate::start(&story, "failover-two", SHORT);
+    let body = stand_by.wait_says(&story, "stand-by: ");
+    assert_eq!(body, format!("ok\nstand-by: {} leads\n", holder(&story)));
+    assert_eq!(
+        (leader.number("bowline_leader").unwrap(), stand_by.number("bowline_leader").unwrap()),
+        ("1".to_owned(), "0".to_owned())
+    );
+    // Warm: it knows the second commit before the leader is gone.
+    let before = lease(&story);
+    let mark = story.cluster.audit_mark();
+    leader.daemon.signal("STOP");
+    let second = story.commit("second", &[("a.yaml", &config_map(&home, "a", "k", "2"))]);
+    story.eventually("the stand-by has read the second commit", || {
+        ensure!(stand_by.daemon.log().contains(&second[..7]), "{}", stand_by.daemon.log());
+        Ok(())
+    });
+    leader.daemon.kill();
+
+    stand_by.wait_says(&story, "leader");
+    story.wait_ready(&second);
+    let after = lease(&story);
+    assert_eq!(after["leaseTransitions"], before["leaseTransitions"].as_i64().unwrap() + 1);
+    assert_ne!(after["holderIdentity"], before["holderIdentity"]);
+    let asked = story.cluster.audit_since(mark);
+    let accounts: Vec<&str> = asked
+        .iter()
+        .filter(|event| event.user() == stand_by.user.name && event.uri.contains("sendInitialEvents"))
+        .map(|event| event.uri.as_str())
+        .collect();
+    assert_eq!(accounts, Vec::<&str>::new(), "what it watched as a stand-by it needs not ask again");
+    let events = story.cluster.kubectl(&["get", "events", "-n", &story.own_namespace, "-o", "json"]);
+    let events: Value = serde_json::from_str(&events).unwrap();
+    let told: Vec<&Value> =
+        events["items"].as_array().unwrap().iter().filter(|event| event["reason"] == "LeaderElection").collect();
+    assert!(told.iter().any(|event| event["message"] == format!("{} leads", holder(&story))), "{told:?}");
+    assert_eq!(told[0]["involvedObject"]["kind"], "Lease");
+}
+
+#[test]
+fn a_leader_that_stops_gives_its_lease_up() {
+    let story = Story::new("handover");
+    let home = story.cluster.namespace("handover");
+    let first = story.commit("first", &[("a.yaml", &config_map(&home, "a", "k", "1"))]);
+    let mut leader = Candidate::start(&story, "handover-one", LONG);
+    leader.wait_says(&story, "leader");
+    story.wait_ready(&first);
+    let stand_by = Candidate::start(&story, "handover-two", LONG);
+    stand_by.wait_says(&story, "stand-by: ");
+    assert_eq!(leader.daemon.terminate(PATIENCE), Some(0), "{}", leader.daemon.log());
+    // The lease had an hour to go.
+    stand_by.wait_says(&story, "leader");
+    let mark = story.cluster.audit_mark();
+    let second = story.commit("second", &[("b.yaml", &config_map(&home, "b", "k", "1"))]);
+    story.wait_ready(&second);
+    let wrote = stand_by.user.writes(&story, mark);
+    assert!(wrote.contains(&format!("patch configmaps {home}/b")), "{wrote:?}");
+    assert!(!wrote.contains(&format!("patch configmaps {home}/a")), "{wrote:?}");
+}
+
+#[test]
+fn a_stand_by_writes_nothing() {
+    let story = Story::new("standby");
+    let home = story.cluster.namespace("standby");
+    // Somebody else holds the lease, and never works.
+    story.cluster.kubectl(&["create", "namespace", &story.own_namespace]);
+    story.cluster.apply(&format!(
+        "apiVersion: coordination.k8s.io/v1\nkind: Lease\nmetadata: {{name: bowline, namespace: {}}}\n\
+         spec: {{holderIdentity: nobody, leaseDurationSeconds: 3600, leaseTransitions: 4}}\n",
+        story.own_namespace
+    ));
+    let mark = story.cluster.audit_mark();
+    let commit = story.commit("first", &[("a.yaml", &config_map(&home, "a", "k", "1"))]);
+    let mut stand_by = Candidate::start(&story, "standby-one", LONG);
+    stand_by.wait_says(&story, "stand-by: nobody leads");
+    story.eventually("it has read the commit", || {
+        ensure!(stand_by.daemon.log().contains(&commit[..7]), "{}", stand_by.daemon.log());
+        Ok(())
+    });
+    assert_eq!(stand_by.daemon.terminate(Duration::from_secs(60)), Some(0));
+    assert_eq!(stand_by.user.writes(&story, mark), Vec::<String>::new());
+    assert_eq!(story.cluster.get("configmap", &home, "a"), None);
+    assert_eq!((holder(&story).as_str(), &lease(&story)["leaseTransitions"]), ("nobody", &json!(4)));
+}
+
+#[test]
+fn without_rights_on_leases_the_daemon_says_so_and_writes_nothing() {
+    let story = Story::new("nolease");
+    let home = story.cluster.namespace("nolease");
+    story.commit("first", &[("a.yaml", &config_map(&home, "a", "k", "1"))]);
+    let user = crate::common::cluster::unique("nolease");
+    for (role, verbs, resources) in [
+        (format!("{user}-read"), "get,list,watch", "*.*"),
+        (format!("{user}-write"), "create,patch,delete", "configmaps,secrets,events,namespaces"),
+    ] {
+        story.cluster.kubectl(&[
+            "create",
+            "clusterrole",
+            &role,
+            &format!("--verb={verbs}"),
+            &format!("--resource={resources}"),
+        ]);
+        story.cluster.kubectl(&[
+            "create",
+            "clusterrolebinding",
+            &role,
+            &format!("--clusterrole={role}"),
+            &format!("--user={user}"),
+        ]);
+    }
+    let port = free_port().unwrap();
+    let config = story.config("nolease", &format!("listen: 127.0.0.1:{port}"));
+    let kubeconfig = story.cluster.kubeconfig_for(&user).unwrap();
+    let daemon = story.daemon("nolease", &config, &kubeconfig, &[]);
+    story.eventually("it says what it lacks", || match daemon.log() {
+        log if log.contains("cannot create resource") && log.contains("leaderElection") => Ok(()),
+        log => bail!("{log}"),
+    });
+    let (status, body) = page(port, "/readyz").unwrap();
+    assert_eq!(status, 503, "{body}");
+    assert!(body.contains("lease: "), "{body}");
+    assert_eq!(story.cluster.get("configmap", &home, "a"), None);
+}
