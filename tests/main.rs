@@ -26,4 +26,5 @@ mod faults;
 mod kustomize;
 mod references;
 mod serving;
+mod settle;
 mod watching;

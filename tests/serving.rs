@@ -57,7 +57,7 @@ fn all_numbers_have_names_in_prometheus_convention() {
     metrics.object("main", "created");
     metrics.object("main", "created");
     metrics.conflict("main");
-    metrics.drift("Deployment");
+    metrics.drift("Deployment", "kubectl-edit");
     metrics.units("main", "ready", 3);
     metrics.queue("main", 2);
     metrics.request("PATCH", Some(409));
@@ -71,7 +71,7 @@ fn all_numbers_have_names_in_prometheus_convention() {
         "bowline_last_success_timestamp_seconds{source=\"main\"} 1700000000",
         "bowline_objects_total{source=\"main\",action=\"created\"} 2",
         "bowline_conflicts_total{source=\"main\"} 1",
-        "bowline_drift_total{kind=\"Deployment\"} 1",
+        "bowline_drift_total{kind=\"Deployment\",manager=\"kubectl-edit\"} 1",
         "bowline_units{source=\"main\",state=\"ready\"} 3",
         "bowline_queue_length{source=\"main\"} 2",
         "bowline_api_requests_total{verb=\"PATCH\",code=\"409\"} 1",

@@ -229,7 +229,7 @@ impl Writer<'_> {
         loop {
             let alone = Unit { items: vec![self.item.clone()], ..self.unit.clone() };
             let Target { cluster, store, actor } = self.target;
-            let seen = observe::observe(cluster, store, &alone, &[], &BTreeMap::new(), coming, actor).await;
+            let seen = observe::observe(cluster, Some(store), &alone, &[], &BTreeMap::new(), coming, actor).await;
             let observation = seen.items.get(&change.id);
             if !matches!(observation, Some(Observation::Unverified(_))) || tokio::time::Instant::now() > deadline {
                 let again = diff::diff(&alone, &[], &seen, &diff::change::Context::default());

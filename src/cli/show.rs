@@ -106,6 +106,9 @@ impl View<'_> {
                     for line in change.text.lines().skip(2) {
                         let _ = writeln!(text, "      {line}");
                     }
+                    for (path, author) in change.authors() {
+                        let _ = writeln!(text, "      {path} was written by {author}");
+                    }
                 }
             }
         }

@@ -151,6 +151,10 @@ fn source_lines(status: &Status) -> String {
         text.push_str(&format!("  stale: {stale}\n"));
     }
     text.push_str(&orphan_lines(status));
+    for drift in status.drift.iter().take(5) {
+        let time = drift.time.split('.').next().unwrap_or_default().trim_end_matches('Z').replace('T', " ");
+        text.push_str(&format!("  drift: {time} {} {drift}\n", drift.unit));
+    }
     text
 }
 

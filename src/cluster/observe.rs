@@ -64,10 +64,10 @@ pub fn desired(item: &Item, unit: &UnitName) -> Digest {
     Digest::of(format!("{}\n{policy}", marked(&item.object, unit).value()).as_bytes())
 }
 
-/// Looks at every wanted object of a unit.
+/// Looks at every wanted object of a unit. What `store` knows to be untouched is not asked for; without it, all is.
 pub async fn observe(
     cluster: &Cluster,
-    store: &Store,
+    store: Option<&Store>,
     unit: &Unit,
     last: &[Entry],
     moved_from: &BTreeMap<ObjectId, UnitName>,
@@ -103,12 +103,12 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    async fn observe(&self, store: &Store, entry: Option<&Entry>, handed_over: bool) -> Observation {
+    async fn observe(&self, store: Option<&Store>, entry: Option<&Entry>, handed_over: bool) -> Observation {
         let wanted_before = entry.is_some_and(|entry| entry.desired == desired(self.item, self.unit));
         let seen = entry.filter(|entry| entry.state == State::Applied).and_then(|entry| entry.seen.as_ref());
         if let Some(seen) = seen
             && wanted_before
-            && let Looked::There(look) = store.look(&self.id)
+            && let Some(Looked::There(look)) = store.map(|store| store.look(&self.id))
             && !look.terminating
             && (matches!(look.seen.verdict(seen), Verdict::Same | Verdict::StatusMoved)
                 || super::store::newer(&seen.resource_version, &look.seen.resource_version))

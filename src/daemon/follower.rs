@@ -16,16 +16,18 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use super::drift::Drifts;
 use super::retry::Retries;
 use super::status::{Fetch, Orphan, Status, UnitStatus};
+use super::sweep::{self, Sweep};
 use super::tell::Teller;
 use crate::apply::wait::{self, NotReady};
 use crate::cluster::facts::Live;
 use crate::cluster::store::{Event, Looked};
-use crate::diff::Action;
+use crate::diff::{Action, Change};
 use crate::load;
 use crate::object::ObjectId;
-use crate::reconcile::commit::{self, Prepared, has_moved, is_due, prepare};
+use crate::reconcile::commit::{self, Prepared, is_due, prepare};
 use crate::reconcile::{Done, Progress, Task, Trigger, World, reconcile};
 use crate::record::{self, Revision};
 use crate::render::{self, Rendered};
@@ -52,6 +54,8 @@ pub enum Message {
     FactsMoved,
     /// Objects of the source's units changed in the cluster.
     Moved(Vec<Event>),
+    /// Something changed that the metadata of our objects does not show.
+    Sweep(Sweep),
     /// People approved these deletions.
     Approved(BTreeSet<String>),
     /// This process leads from now on, or no more.
@@ -89,6 +93,12 @@ pub struct Follower {
     running: BTreeMap<UnitName, Running>,
     role: Role,
     failures: Retries,
+    drifts: Drifts,
+    /// Units to be looked at whatever the watches say, and when all are.
+    thorough: BTreeSet<UnitName>,
+    next_sweep: Instant,
+    /// When drift that was left alone was last looked at.
+    drifts_seen: Instant,
     units: BTreeMap<UnitName, UnitStatus>,
     fetch: Fetch,
 }
@@ -146,6 +156,10 @@ impl Follower {
             running: BTreeMap::new(),
             role: Role::StandBy,
             failures: Retries::default(),
+            drifts: Drifts::default(),
+            thorough: BTreeSet::new(),
+            next_sweep: Instant::now() + sweep::pause(),
+            drifts_seen: Instant::now(),
             units: BTreeMap::new(),
             fetch: Fetch::default(),
         };
@@ -166,6 +180,7 @@ impl Follower {
                 },
                 Some((name, not_ready)) = self.progress.1.recv() => self.waits(&name, not_ready),
                 () = tokio::time::sleep_until(retry) => self.retry(),
+                () = tokio::time::sleep_until(self.next_sweep) => self.sweep(&Sweep::All),
                 () = tokio::time::sleep_until(publish), if self.unpublished => {}
             }
             if self.inbox.is_empty() && self.role == Role::Leader {
@@ -207,6 +222,7 @@ impl Follower {
             }
             Message::FactsMoved => self.render(Trigger::Namespace).await,
             Message::Moved(events) => self.moved(&events),
+            Message::Sweep(sweep) => self.sweep(&sweep),
             Message::Approved(approved) => {
                 if self.approved != approved {
                     self.approved = approved;
@@ -283,6 +299,7 @@ impl Follower {
                 self.checkout = Some(checkout);
                 // A new commit always gets its chance at once.
                 self.failures.clear();
+                self.drifts.forget();
                 self.render(trigger).await;
             }
             Err(panic) => {
@@ -422,7 +439,7 @@ impl Follower {
                 continue;
             }
             let Some(revision) = self.revisions.get(name) else { continue };
-            if has_moved(&self.world, revision) {
+            if self.is_restless(revision) {
                 self.pending.insert(name.clone(), Trigger::Drift);
                 continue;
             }
@@ -433,6 +450,26 @@ impl Follower {
             }
             status.is_now(not_ready);
         }
+    }
+
+    /// Looks at objects anew, whatever the watches say of them.
+    fn sweep(&mut self, sweep: &Sweep) {
+        if *sweep == Sweep::All {
+            self.next_sweep = Instant::now() + sweep::pause();
+        }
+        for (name, revision) in &self.revisions {
+            if revision.entries.iter().any(|entry| sweep.covers(&entry.id.group)) {
+                self.thorough.insert(name.clone());
+                self.pending.entry(name.clone()).or_insert(Trigger::Drift);
+            }
+        }
+        debug!(source = self.name, ?sweep, units = self.thorough.len(), "looking at objects anew");
+    }
+
+    /// Whether objects of a unit were touched, but for those that never settle and are left alone.
+    fn is_restless(&self, revision: &Revision) -> bool {
+        let now = Instant::now();
+        commit::moved(&self.world, revision).any(|id| !self.drifts.rests(id, now))
     }
 
     /// Why a unit cannot run yet.
@@ -510,6 +547,7 @@ impl Follower {
 
     fn start(&mut self, name: UnitName, mut task: Task) {
         task.progress = Some(self.progress.0.clone());
+        task.thorough = self.thorough.remove(&name);
         let cancel = task.cancel.clone();
         let (world, slots, outbox) = (self.world.clone(), self.slots.clone(), self.outbox.clone());
         self.units.entry(name.clone()).or_insert_with(UnitStatus::pending).waits.clear();
@@ -575,7 +613,9 @@ impl Follower {
             .as_ref()
             .and_then(|prepared| prepared.units.get(name))
             .map_or(&[] as &[_], |unit| &unit.problems);
-        let status = UnitStatus::of(done, problems);
+        self.drifts.note(name, &done.outcome.changes, Instant::now());
+        let mut status = UnitStatus::of(done, problems);
+        status.messages.extend(self.drifts.restless(name, Instant::now()));
         let told = self.units.get(name).is_some_and(|known| known.says_the_same(&status));
         self.teller.unit(name, done, told);
         self.log(name, done);
@@ -590,8 +630,10 @@ impl Follower {
             self.failures.failed(name);
         }
         // Drift that is reported and left stays different from the record: looking again would never end.
+        let now = Instant::now();
         let left = |id: &ObjectId| {
-            done.outcome.changes.iter().any(|change| change.action == Action::Drifted && change.id == *id)
+            let drifted = |change: &Change| change.action == Action::Drifted && change.id == *id;
+            self.drifts.rests(id, now) || done.outcome.changes.iter().any(drifted)
         };
         if let Some(revision) = &done.revision
             && commit::moved(&self.world, revision).any(|id| !left(id))
@@ -623,6 +665,10 @@ impl Follower {
     }
 
     fn retry(&mut self) {
+        let now = Instant::now();
+        for name in self.drifts.due(std::mem::replace(&mut self.drifts_seen, now), now) {
+            self.pending.entry(name).or_insert(Trigger::Drift);
+        }
         for name in self.failures.due(Instant::now()) {
             if self.running.contains_key(&name) {
                 continue;
@@ -637,7 +683,9 @@ impl Follower {
 
     fn next_retry(&self) -> Instant {
         let busy = |name: &UnitName| self.pending.contains_key(name) || self.running.contains_key(name);
-        self.failures.next(busy).unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
+        let restless = self.drifts.next(self.drifts_seen);
+        let next = self.failures.next(busy).into_iter().chain(restless).min();
+        next.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
     }
 
     /// Whether nothing is under way but units that wait for others.
@@ -664,6 +712,7 @@ impl Follower {
             &self.damaged,
         );
         status.orphans = self.orphans();
+        status.drift = self.drifts.last();
         if status.orphans.is_empty() {
             status.orphans_approval = None;
         }

@@ -8,11 +8,13 @@
 //! Start at [`run`].
 
 pub mod config;
+pub mod drift;
 pub mod fetcher;
 pub mod follower;
 pub mod leader;
 pub mod retry;
 pub mod status;
+pub mod sweep;
 pub mod telemetry;
 pub mod tell;
 pub mod triggers;
@@ -94,6 +96,7 @@ pub async fn run(
     let inboxes = Arc::new(inboxes);
     tasks.spawn(pass_events(events, inboxes.clone(), stop.clone()));
     tasks.spawn(pass_facts(live.clone(), inboxes.clone(), stop.clone()));
+    tasks.spawn(sweep::pass_sweeps(cluster.clone(), inboxes.clone(), stop.clone()));
     tasks.spawn(pass_definitions(cluster.clone(), live.clone(), stop.clone()));
     tasks.spawn(pass_approvals(cluster, config.namespace.clone(), inboxes.clone(), stop.clone()));
     let (roles, changes) = mpsc::unbounded_channel();

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::drift::Drift;
 use crate::apply::wait::NotReady;
 use crate::diff::{Action, Entry};
 use crate::load::Desired;
@@ -74,6 +75,9 @@ pub struct Status {
     /// Copies whose source is gone: kept as they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stale: Vec<String>,
+    /// What others changed of late, the newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<Drift>,
     /// Records that cannot be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub damaged: Vec<String>,
@@ -271,6 +275,7 @@ impl Status {
                 .and_then(|prepared| prepared.plan.orphans.as_ref())
                 .map(|offer| Offer { subject: offer.subject.clone(), hash: offer.hash.clone() }),
             stale: rendered.stale.iter().map(|(copy, from)| format!("{copy} (copied from {from})")).collect(),
+            drift: Vec::new(),
             damaged: damaged.to_vec(),
             units: restless.map(|(name, status)| (name.clone(), status.clone())).collect(),
         }

@@ -1,10 +1,12 @@
 //! Tells people what became of units: Events once per change of the story, metrics always, the status at rest.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tracing::{debug, warn};
 
+use super::drift::Drift;
 use super::status::Status;
 use crate::cluster::Cluster;
 use crate::cluster::client::Verb;
@@ -48,7 +50,7 @@ impl Teller {
         if done.is_new || (!told && !done.succeeded()) || done.wrote {
             stories.extend(self.summary(unit, done, told));
         }
-        stories.extend(self.drift(done));
+        stories.extend(self.drift(unit, done));
         if stories.is_empty() {
             return;
         }
@@ -88,31 +90,20 @@ impl Teller {
     }
 
     /// Who changed what, on the object itself.
-    fn drift(&self, done: &Done) -> Vec<(Subject, Weight, &'static str, String)> {
-        let drifted = done.outcome.changes.iter().filter(|change| {
-            let deleted = change.action == Action::Created && change.message == "was deleted in the cluster";
-            deleted || !change.conflicts.is_empty() && matches!(change.action, Action::Configured | Action::Drifted)
-        });
+    fn drift(&self, unit: &UnitName, done: &Done) -> Vec<(Subject, Weight, &'static str, String)> {
+        let drifted = done.outcome.changes.iter().filter_map(|change| Some((change, Drift::of(unit, change)?)));
         let mut stories = Vec::new();
-        for change in drifted {
-            self.metrics.drift(&change.id.kind);
-            let fields: Vec<String> = change
-                .fields
-                .iter()
-                .take(5)
-                .map(|field| {
-                    format!("{} {} -> {}", field.path, short(field.before.as_ref()), short(field.after.as_ref()))
-                })
-                .collect();
-            let done = if change.action == Action::Drifted { "left as it is" } else { "put back" };
-            let message = if fields.is_empty() {
-                format!("{}; {done}", change.message)
-            } else {
-                format!("{}: {}; {done}", change.message, fields.join(", "))
-            };
+        for (change, drift) in drifted {
+            let mut managers: BTreeSet<&str> = change.authors().map(|(_, author)| author.manager.as_str()).collect();
+            if managers.is_empty() {
+                managers.insert("unknown");
+            }
+            for manager in managers {
+                self.metrics.drift(&change.id.kind, manager);
+            }
             let subject =
                 Subject { id: change.id.clone(), api_version: change.api_version.clone(), uid: String::new() };
-            stories.push((subject, Weight::Warning, "Drift", message));
+            stories.push((subject, Weight::Warning, "Drift", drift.to_string()));
         }
         stories
     }
@@ -174,12 +165,4 @@ fn trimmed(status: &Status) -> Status {
         unit.messages.truncate(20);
     }
     status
-}
-
-fn short(value: Option<&Value>) -> String {
-    let text = value.map_or_else(|| "nothing".to_owned(), Value::to_string);
-    match text.char_indices().nth(80) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text,
-    }
 }

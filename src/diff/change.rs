@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use super::compare::{FieldChange, compare, essence};
 use super::entry::{Entry, State};
+use super::fields::{self, Author};
+use super::marks::manager;
 use super::mask::mask_pair;
 use super::text::unified;
 use crate::object::ObjectId;
@@ -202,6 +204,9 @@ pub struct Change {
     /// Fields of others that this change takes or stumbles over.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conflicts: Vec<FieldConflict>,
+    /// The difference is the cluster's doing: Git wants what it wanted before.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub drifted: bool,
     /// The server has seen it in a dry run.
     pub verified: bool,
     /// A failure that may pass by itself.
@@ -225,9 +230,15 @@ impl Change {
             message: String::new(),
             hint: String::new(),
             conflicts: Vec::new(),
+            drifted: false,
             verified: true,
             temporary: false,
         }
+    }
+
+    /// The fields that others wrote, each with who did.
+    pub fn authors(&self) -> impl Iterator<Item = (&str, &Author)> {
+        self.fields.iter().filter_map(|field| Some((field.path.as_str(), field.by.as_ref()?)))
     }
 
     fn failed(mut self, action: Action, failure: &Failure) -> Self {
@@ -282,6 +293,7 @@ impl Changes {
 /// Decides what happens to each object of a unit: those it wants, and those of its inventory that it no longer wants.
 pub fn diff(unit: &Unit, last: &[Entry], observed: &Observed, context: &Context) -> Changes {
     let entries: BTreeMap<&ObjectId, &Entry> = last.iter().map(|entry| (&entry.id, entry)).collect();
+    let own = manager(&unit.name);
     let mut changes = Vec::with_capacity(unit.items.len());
     let mut wanted = BTreeSet::new();
     for item in &unit.items {
@@ -290,7 +302,7 @@ pub fn diff(unit: &Unit, last: &[Entry], observed: &Observed, context: &Context)
         change.origin = Some(item.origin.clone());
         let observation = observed.items.get(&id);
         let entry = entries.get(&id).copied();
-        let mut change = decide(change, observation, entry, item.policy.drift);
+        let mut change = decide(change, observation, entry, item.policy.drift, &own);
         if let Some(from) = context.moved_from.get(&id) {
             change.message = format!("comes from unit {from}");
             if change.action == Action::Unchanged {
@@ -306,13 +318,13 @@ pub fn diff(unit: &Unit, last: &[Entry], observed: &Observed, context: &Context)
 }
 
 /// Decides for a wanted object.
-fn decide(change: Change, observation: Option<&Observation>, entry: Option<&Entry>, drift: Drift) -> Change {
+fn decide(change: Change, observation: Option<&Observation>, entry: Option<&Entry>, drift: Drift, own: &str) -> Change {
     let unobserved =
         Observation::Failed(Failure { message: "was not looked at".to_owned(), temporary: true, ..Failure::default() });
     match observation.unwrap_or(&unobserved) {
         Observation::Untouched => change,
         Observation::Absent(result) => created(change, result, entry),
-        Observation::Present(present) => present_change(change, present, entry, drift),
+        Observation::Present(present) => present_change(change, present, entry, drift, own),
         Observation::Foreign(live, conflicts) => foreign(change, live, conflicts),
         Observation::Held(conflicts) => {
             let owners: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
@@ -339,12 +351,13 @@ fn created(change: Change, result: &Value, entry: Option<&Entry>) -> Change {
     let mut change = change.differing(None, Some(result));
     change.action = Action::Created;
     if entry.is_some_and(|entry| entry.state == State::Applied) {
+        change.drifted = true;
         "was deleted in the cluster".clone_into(&mut change.message);
     }
     change
 }
 
-fn present_change(change: Change, present: &Present, entry: Option<&Entry>, drift: Drift) -> Change {
+fn present_change(change: Change, present: &Present, entry: Option<&Entry>, drift: Drift, own: &str) -> Change {
     let mut change = change.differing(Some(&present.live), Some(&present.result));
     change.conflicts.clone_from(&present.taken);
     let applied_before = entry.is_some_and(|entry| entry.state == State::Applied);
@@ -359,14 +372,28 @@ fn present_change(change: Change, present: &Present, entry: Option<&Entry>, drif
         return change;
     }
     let is_drift = applied_before && present.wanted_before;
+    change.drifted = is_drift;
     change.action = if is_drift && drift != Drift::Correct { Action::Drifted } else { Action::Configured };
+    for field in &mut change.fields {
+        field.by = fields::author(&present.live, own, &field.path);
+    }
     if present.adopt {
         "is taken over".clone_into(&mut change.message);
-    } else if !present.taken.is_empty() {
-        let who: BTreeSet<&str> = present.taken.iter().map(|conflict| conflict.manager.as_str()).collect();
-        change.message = format!("was changed by {}", who.into_iter().collect::<Vec<_>>().join(", "));
+    } else if is_drift || !present.taken.is_empty() {
+        change.message = changed_by(&change, &present.taken);
     }
     change
+}
+
+/// Who changed an object, as far as its managed fields tell: what was removed has no owner.
+fn changed_by(change: &Change, taken: &[FieldConflict]) -> String {
+    let of_conflicts = taken.iter().map(|conflict| conflict.manager.as_str());
+    let of_fields = change.fields.iter().filter_map(|field| field.by.as_ref()).map(|author| author.manager.as_str());
+    let who: BTreeSet<&str> = of_conflicts.chain(of_fields).collect();
+    if who.is_empty() {
+        return "was changed in the cluster".to_owned();
+    }
+    format!("was changed by {}", who.into_iter().collect::<Vec<_>>().join(", "))
 }
 
 fn foreign(mut change: Change, live: &Value, conflicts: &[FieldConflict]) -> Change {

@@ -1,5 +1,6 @@
 //! Finds the fields in which two states of an object differ.
 
+use super::fields::Author;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -14,6 +15,9 @@ pub struct FieldChange {
     /// Value after; absent when the field goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Value>,
+    /// Who wrote the value before, when that was not us.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Author>,
 }
 
 /// Metadata that the server keeps and that says nothing about what anybody wants.
@@ -62,7 +66,7 @@ fn walk(path: &mut String, before: Option<&Value>, after: Option<&Value>, change
         }
         (before, after) if before == after => {}
         (before, after) => {
-            changes.push(FieldChange { path: path.clone(), before: before.cloned(), after: after.cloned() });
+            changes.push(FieldChange { path: path.clone(), before: before.cloned(), after: after.cloned(), by: None });
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Addresses fields in the two syntaxes of server-side apply: managed-fields paths in conflicts, and `fieldsV1` trees.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// Removes the field that a conflict names, such as `.spec.template.spec.containers[name="c1"].image`; says whether it was
@@ -36,6 +37,23 @@ pub fn set_pointer(object: &mut Value, pointer: &str, value: Value) {
     }
 }
 
+/// Who wrote a field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Author {
+    /// Field manager, such as `kubectl-edit`.
+    pub manager: String,
+    /// RFC 3339, to the second; empty when the server did not note it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub time: String,
+}
+
+impl std::fmt::Display for Author {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Author { manager, time } = self;
+        if time.is_empty() { write!(out, "{manager}") } else { write!(out, "{manager} at {time}") }
+    }
+}
+
 /// The fields that a manager holds by apply, as `fieldsV1`; `None` when it has no claim on the object.
 pub fn applied<'a>(live: &'a Value, manager: &str) -> Option<&'a Value> {
     let entries = live.pointer("/metadata/managedFields").and_then(Value::as_array);
@@ -49,7 +67,24 @@ pub fn applied<'a>(live: &'a Value, manager: &str) -> Option<&'a Value> {
 
 /// Whether a manager's apply entry owns the field that a JSON pointer names in the live object.
 pub fn owns(live: &Value, manager: &str, pointer: &str) -> bool {
-    let Some(mut fields) = applied(live, manager) else { return false };
+    applied(live, manager).is_some_and(|fields| covers(fields, live, pointer))
+}
+
+/// Who wrote a field last: a manager of the object that is not `own`, and when. `None` when nobody claims it, as after a
+/// removal.
+pub fn author(live: &Value, own: &str, pointer: &str) -> Option<Author> {
+    let entries = live.pointer("/metadata/managedFields").and_then(Value::as_array);
+    let text = |entry: &Value, name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let others = entries.into_iter().flatten().filter(|entry| {
+        let is_own = text(entry, "manager") == own && text(entry, "operation") == "Apply";
+        !is_own && entry.get("fieldsV1").is_some_and(|fields| covers(fields, live, pointer))
+    });
+    let latest = others.max_by_key(|entry| text(entry, "time"))?;
+    Some(Author { manager: text(latest, "manager"), time: text(latest, "time") })
+}
+
+/// Whether a `fieldsV1` tree holds the field that a JSON pointer names in the live object.
+fn covers(mut fields: &Value, live: &Value, pointer: &str) -> bool {
     let mut value = live;
     for step in pointer.split('/').skip(1).map(unescape) {
         let Some(map) = fields.as_object() else { return false };

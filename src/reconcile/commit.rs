@@ -112,6 +112,7 @@ impl Prepared {
             commit: self.commit.clone(),
             trigger,
             cancel: CancellationToken::new(),
+            thorough: false,
             progress: None,
         })
     }

@@ -81,6 +81,8 @@ pub struct Task {
     pub trigger: Trigger,
     /// Ends waits early: a newer commit came, or the program stops.
     pub cancel: CancellationToken,
+    /// Every object is looked at, also those of which the watches say that nobody touched them.
+    pub thorough: bool,
     /// Is told what is waited for.
     pub progress: Option<Progress>,
 }
@@ -157,7 +159,8 @@ pub async fn plan(world: &World, task: &Task) -> (Observed, Changes) {
         Ok(actor) => {
             let World { cluster, store, .. } = world;
             let moved_from = &task.context.moved_from;
-            observe::observe(cluster, store, &task.unit, last, moved_from, &task.coming, &actor).await
+            let store = (!task.thorough).then_some(store);
+            observe::observe(cluster, store.map(Arc::as_ref), &task.unit, last, moved_from, &task.coming, &actor).await
         }
         Err(failure) => all_failed(&task.unit, &failure),
     };

@@ -6,7 +6,7 @@
 //! | `bowline_last_success_timestamp_seconds{source}` | when a source was last in step with its commit |
 //! | `bowline_objects_total{source,action}` | objects by what was done with them |
 //! | `bowline_conflicts_total{source}` | objects left alone because another manager owns a field |
-//! | `bowline_drift_total{kind}` | owned objects that were changed or deleted by others |
+//! | `bowline_drift_total{kind,manager}` | owned objects that were changed or deleted by others |
 //! | `bowline_units{source,state}` | units by state |
 //! | `bowline_orphans{source}` | objects that Git no longer wants and that were left in the cluster |
 //! | `bowline_queue_length{source}` | triggers that wait |
@@ -54,8 +54,9 @@ struct ByState {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByKind {
+struct ByWriter {
     kind: String,
+    manager: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -79,7 +80,7 @@ pub struct Metrics {
     last_success: Family<BySource, Gauge>,
     objects: Family<ByAction, Counter>,
     conflicts: Family<BySource, Counter>,
-    drift: Family<ByKind, Counter>,
+    drift: Family<ByWriter, Counter>,
     units: Family<ByState, Gauge>,
     orphans: Family<BySource, Gauge>,
     queue: Family<BySource, Gauge>,
@@ -171,8 +172,8 @@ impl Metrics {
     }
 
     /// An owned object of a kind was changed or deleted by somebody else.
-    pub fn drift(&self, kind: &str) {
-        self.drift.get_or_create(&ByKind { kind: kind.to_owned() }).inc();
+    pub fn drift(&self, kind: &str, manager: &str) {
+        self.drift.get_or_create(&ByWriter { kind: kind.to_owned(), manager: manager.to_owned() }).inc();
     }
 
     /// How many units of a source are in a state; states are set one by one, zero included.
