@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(drifts.restless(&unit, now).len(), 1);
         let first = drifts.next(now).unwrap();
 
-        assert_eq!(drifts.due(now, first), [unit.clone()]);
+        assert_eq!(drifts.due(now, first), std::slice::from_ref(&unit));
         drifts.corrected(&unit, &id(), first);
         let second = drifts.next(first).unwrap();
         assert_eq!(second - first, PAUSES.0 * 2, "one more correction is enough now");
