@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use bowline::api::webhook::{Hooks, MAX_BODY, router};
-use bowline::source::Secret;
+use bowline::net::Secret;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use tower::ServiceExt;

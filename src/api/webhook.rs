@@ -24,7 +24,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::source::Secret;
+use crate::net::Secret;
 
 /// Largest body that is read.
 pub const MAX_BODY: usize = 1 << 20;

@@ -7,7 +7,8 @@ use super::output;
 use crate::cluster::{self, Cluster};
 use crate::daemon::config;
 use crate::error::Error;
-use crate::source::{self, Checkout, Credentials, Fetched, Reference, Secret, Source};
+use crate::net::Secret;
+use crate::source::{self, Checkout, Credentials, Fetched, Reference, Source};
 
 /// Which cluster is meant.
 #[derive(Debug, Clone, clap::Args)]

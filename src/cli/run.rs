@@ -16,9 +16,9 @@ use crate::daemon::config::{self, Config};
 use crate::daemon::fetcher::Fetcher;
 use crate::daemon::{self, Followed};
 use crate::error::Error;
+use crate::net::Secret;
 use crate::reconcile::Trigger;
 use crate::report::metrics::Metrics;
-use crate::source::Secret;
 
 /// Least time between two fetches that webhooks ask for.
 const HOOK_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);

@@ -1,12 +1,11 @@
 //! Where a source is: one address, taken apart so that no password in it can be printed.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use url::Url;
 
-use super::config::Secret;
 use super::error::Error;
+use crate::net::{Secret, is_loopback, shown};
 
 /// An address without the credentials that stood in it.
 #[derive(Debug, Clone)]
@@ -102,19 +101,6 @@ impl Address {
 /// ```
 pub fn printable(address: &str) -> String {
     Address::parse(address).map_or_else(|_| "an address that cannot be read".to_owned(), |address| address.shown())
-}
-
-pub(super) fn shown(url: &Url) -> String {
-    let mut url = url.clone();
-    url.set_query(None);
-    url.set_fragment(None);
-    url.to_string()
-}
-
-/// Says whether a host is this machine by its name alone.
-pub(super) fn is_loopback(host: &str) -> bool {
-    let host = host.trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// `user@host:path`: a colon before any slash, and not a path of one letter's drive.

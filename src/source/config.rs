@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::error::Error;
+use crate::net::{Secret, Timeouts};
 
 /// Longest name of a source: it is part of field manager names and object names.
 const MAX_NAME: usize = 20;
@@ -164,44 +164,6 @@ pub enum Credentials {
     SshAgent,
 }
 
-/// A text that is never printed: given, or read from a file each time it is used, so that it can be renewed.
-#[derive(Clone)]
-pub struct Secret(Place);
-
-#[derive(Clone)]
-enum Place {
-    Given(String),
-    File(PathBuf),
-}
-
-impl Secret {
-    /// A secret that is known now.
-    pub fn given(text: impl Into<String>) -> Self {
-        Secret(Place::Given(text.into()))
-    }
-
-    /// A secret that stands in a file; white space around it is cut.
-    pub fn file(path: impl Into<PathBuf>) -> Self {
-        Secret(Place::File(path.into()))
-    }
-
-    pub(crate) fn reveal(&self) -> Result<String, Error> {
-        match &self.0 {
-            Place::Given(text) => Ok(text.clone()),
-            Place::File(path) => match std::fs::read_to_string(path) {
-                Ok(text) => Ok(text.trim().to_owned()),
-                Err(source) => Err(Error::UnreadableFile { path: path.clone(), source }),
-            },
-        }
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("***")
-    }
-}
-
 /// What is read at most; more is an error, never a cut.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -219,22 +181,6 @@ impl Limits {
     /// 32 MiB a file, 200,000 files, 4 GiB a fetch, 256 MiB a plain folder.
     pub fn standard() -> Self {
         Limits { file_bytes: 32 << 20, files: 200_000, fetch_bytes: 4 << 30, folder_bytes: 256 << 20 }
-    }
-}
-
-/// How long to wait for the server.
-#[derive(Debug, Clone, Copy)]
-pub struct Timeouts {
-    /// For a connection, TLS included.
-    pub connect: Duration,
-    /// For the first byte of an answer, and then between any two.
-    pub silence: Duration,
-}
-
-impl Timeouts {
-    /// 10 s to connect, 60 s of silence.
-    pub fn standard() -> Self {
-        Timeouts { connect: Duration::from_secs(10), silence: Duration::from_secs(60) }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::net;
+
 /// What failed, with the way out in [`Error::hint`]. No variant holds a password, a token or an address with one.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -175,6 +177,15 @@ pub enum Error {
         /// What failed.
         message: String,
     },
+}
+
+impl From<net::Error> for Error {
+    fn from(error: net::Error) -> Self {
+        match error {
+            net::Error::Invalid { field, message } => Error::Invalid { field, message },
+            net::Error::UnreadableFile { path, source } => Error::UnreadableFile { path, source },
+        }
+    }
 }
 
 impl Error {

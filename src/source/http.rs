@@ -9,20 +9,18 @@
 //! look only, never from `https` to `http`, and never to this machine or its link unless the source is there itself.
 
 use std::io::{self, Read};
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
-use std::sync::Once;
 
-use reqwest::blocking::{Client, RequestBuilder, Response};
+use reqwest::blocking::{RequestBuilder, Response};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, LOCATION};
 use reqwest::{StatusCode, Url};
-use sha2::{Digest, Sha256};
 
-use super::address::is_loopback;
-use super::config::{Config, Credentials, Reference, Secret, Timeouts};
+use super::config::{Config, Credentials, Reference};
 use super::error::Error;
 use super::smart::{self, Advertised, Broken, Capabilities, Greeting, Wants};
 use super::store::Store;
+use crate::net::{
+    Clients, Forbidden, Reach, Secret, Settings, Trust, Unpack, chain, is_loopback, origin, same_origin, shown,
+};
 
 const MAX_REDIRECTS: usize = 5;
 /// Bytes of an answer that is not a pack.
@@ -38,20 +36,11 @@ pub(super) struct Server {
     /// Where the first look led to.
     base: Url,
     credentials: Credentials,
-    ca_file: Option<PathBuf>,
-    proxy: Option<Secret>,
-    timeouts: Timeouts,
+    clients: Clients,
+    /// How near the server's name, and what it redirects to, may lead.
+    reach: Reach,
     fetch_bytes: u64,
-    client: Option<(ClientKey, Client)>,
     spoken: Spoken,
-}
-
-/// What a client was made of: when it changes, another one is made.
-#[derive(PartialEq, Eq)]
-struct ClientKey {
-    certificates: Option<[u8; 32]>,
-    proxy: Option<String>,
-    pinned: Vec<SocketAddr>,
 }
 
 /// What is known of the server's protocol.
@@ -67,15 +56,21 @@ impl Server {
             (Credentials::None, Some((username, password))) => Credentials::Basic { username, password },
             (configured, _) => configured.clone(),
         };
+        let trust = config.ca_file.clone().map_or(Trust::System, Trust::File);
+        let settings = Settings {
+            trust,
+            proxy: config.proxy.clone(),
+            timeouts: config.timeouts,
+            unpack: Unpack::Gzip,
+            ..Settings::standard(concat!("git/bowline-", env!("CARGO_PKG_VERSION")))
+        };
         Server {
             base: url.clone(),
             url,
             credentials,
-            ca_file: config.ca_file.clone(),
-            proxy: config.proxy.clone(),
-            timeouts: config.timeouts,
+            clients: Clients::new(settings),
+            reach: Reach::Link,
             fetch_bytes: config.limits.fetch_bytes,
-            client: None,
             spoken: Spoken::Unknown,
         }
     }
@@ -96,7 +91,7 @@ impl Server {
             }
         }
         self.spoken = Spoken::Unknown;
-        self.base = self.url.clone();
+        (self.base, self.reach) = (self.url.clone(), Reach::Link);
         match self.greet()? {
             Greeting::Version0(capabilities, advertised) => {
                 self.spoken = Spoken::Version0(capabilities);
@@ -117,13 +112,12 @@ impl Server {
 
     fn greet(&mut self) -> Result<Greeting, Error> {
         let action = "looking for the repository";
-        let mut pinned = Vec::new();
         for _ in 0..=MAX_REDIRECTS {
             let url = service(&self.base, "info/refs", Some("service=git-upload-pack"));
-            let request = self.client(&pinned)?.get(url.clone()).header(ACCEPT, ADVERTISEMENT);
+            let request = self.clients.get(self.reach)?.get(url.clone()).header(ACCEPT, ADVERTISEMENT);
             let response = self.send(request, &url, action)?;
             if response.status().is_redirection() {
-                (self.base, pinned) = self.redirected(&url, &response)?;
+                (self.base, self.reach) = self.redirected(&url, &response)?;
                 continue;
             }
             let response = self.accepted(response, ADVERTISEMENT)?;
@@ -160,8 +154,7 @@ impl Server {
 
     fn post(&mut self, body: &[u8], action: &'static str) -> Result<Response, Error> {
         let url = service(&self.base, "git-upload-pack", None);
-        let pinned = self.client.as_ref().map(|(key, _)| key.pinned.clone()).unwrap_or_default();
-        let request = self.client(&pinned)?.post(url.clone());
+        let request = self.clients.get(self.reach)?.post(url.clone());
         let request = request.header(CONTENT_TYPE, REQUEST).header(ACCEPT, RESULT).body(body.to_vec());
         let response = self.send(request, &url, action)?;
         if response.status().is_redirection() {
@@ -219,7 +212,7 @@ impl Server {
     }
 
     /// Where a redirect of the first look leads to, if we go there.
-    fn redirected(&self, from: &Url, response: &Response) -> Result<(Url, Vec<SocketAddr>), Error> {
+    fn redirected(&self, from: &Url, response: &Response) -> Result<(Url, Reach), Error> {
         let refuse = |target: &Url, reason| Error::Redirected { url: self.shown(), target: origin(target), reason };
         let Some(mut target) = location(from, response) else {
             return Err(Error::BadAnswer { url: self.shown(), message: "a redirect that leads nowhere".to_owned() });
@@ -237,90 +230,27 @@ impl Server {
         };
         target.set_path(&path);
         target.set_query(self.url.query());
-        let pinned = if same_origin(&target, &self.url) { Vec::new() } else { self.allowed_addresses(&target)? };
-        Ok((target, pinned))
-    }
-
-    /// The addresses of a foreign host, none of them on this machine or its link. A proxy resolves names itself.
-    fn allowed_addresses(&self, target: &Url) -> Result<Vec<SocketAddr>, Error> {
-        let refuse = |reason| Error::Redirected { url: self.shown(), target: origin(target), reason };
-        let host = target.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        if same_origin(&target, &self.url) {
+            return Ok((target, Reach::Link));
+        }
         let at_home = self.url.host_str().is_some_and(is_loopback);
-        if target.scheme() == "http" && !(at_home && is_loopback(host)) {
-            return Err(refuse("it is not encrypted"));
+        if target.scheme() == "http" && !(at_home && target.host_str().is_some_and(is_loopback)) {
+            return Err(refuse(&target, "it is not encrypted"));
         }
-        if self.proxy.is_some() && host.parse::<IpAddr>().is_err() {
-            return Ok(Vec::new());
+        let allowed = if at_home { Reach::Machine } else { Reach::Site };
+        match Reach::of_literal(&target).filter(|reach| *reach > allowed) {
+            Some(reach) => Err(refuse(&target, reach.words())),
+            None => Ok((target, allowed)),
         }
-        let port = target.port_or_known_default().unwrap_or(443);
-        let unresolved = |error: io::Error| Error::Unreachable { url: origin(target), message: error.to_string() };
-        let addresses: Vec<SocketAddr> = (host, port).to_socket_addrs().map_err(unresolved)?.collect();
-        if addresses.iter().any(|address| is_local(address.ip(), at_home)) {
-            return Err(refuse("it leads to this machine or its own network link"));
-        }
-        Ok(addresses)
-    }
-
-    /// The client for the certificates and proxy of this moment: both may be renewed while we run.
-    fn client(&mut self, pinned: &[SocketAddr]) -> Result<&Client, Error> {
-        let certificates = match &self.ca_file {
-            Some(path) => {
-                let read = std::fs::read(path);
-                Some(read.map_err(|source| Error::UnreadableFile { path: path.clone(), source })?)
-            }
-            None => None,
-        };
-        let key = ClientKey {
-            certificates: certificates.as_ref().map(|bytes| Sha256::digest(bytes).into()),
-            proxy: self.proxy.as_ref().map(Secret::reveal).transpose()?,
-            pinned: pinned.to_vec(),
-        };
-        if self.client.as_ref().is_none_or(|(made_of, _)| *made_of != key) {
-            let client = self.connect(&key, certificates.as_deref())?;
-            return Ok(&self.client.insert((key, client)).1);
-        }
-        match &self.client {
-            Some((_, client)) => Ok(client),
-            None => Err(Error::Unreachable { url: self.shown(), message: "no client".to_owned() }),
-        }
-    }
-
-    fn connect(&self, key: &ClientKey, certificates: Option<&[u8]>) -> Result<Client, Error> {
-        static PROVIDER: Once = Once::new();
-        PROVIDER.call_once(|| {
-            // An error means that the program has chosen one already.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-        });
-        let invalid = |field, message: String| Error::Invalid { field, message };
-        let mut client = Client::builder()
-            .user_agent(concat!("git/bowline-", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(self.timeouts.connect)
-            .timeout(self.timeouts.silence)
-            .pool_max_idle_per_host(1);
-        if let Some(pem) = certificates {
-            let certificates = reqwest::Certificate::from_pem_bundle(pem)
-                .map_err(|_| invalid("caFile", "holds no certificates in PEM form".to_owned()))?;
-            if certificates.is_empty() {
-                return Err(invalid("caFile", "holds no certificates in PEM form".to_owned()));
-            }
-            client = client.tls_certs_only(certificates);
-        }
-        if let Some(proxy) = &key.proxy {
-            let proxy = reqwest::Proxy::all(proxy).map_err(|_| invalid("proxy", "is not an address".to_owned()))?;
-            client = client.proxy(proxy);
-        }
-        if let (Some(host), false) = (self.base.host_str(), key.pinned.is_empty()) {
-            client = client.resolve_to_addrs(host.trim_matches(['[', ']']), &key.pinned);
-        }
-        client.build().map_err(|error| Error::Unreachable { url: self.shown(), message: chain(error) })
     }
 
     fn not_sent(&self, error: reqwest::Error, action: &'static str) -> Error {
         let url = self.shown();
+        if let Some(Forbidden { reach, .. }) = Forbidden::within(&error) {
+            return Error::Redirected { url, target: origin(&self.base), reason: reach.words() };
+        }
         if error.is_timeout() && !error.is_connect() {
-            return Error::TimedOut { url, action, seconds: self.timeouts.silence.as_secs() };
+            return Error::TimedOut { url, action, seconds: self.silence() };
         }
         Error::Unreachable { url, message: chain(error) }
     }
@@ -333,7 +263,7 @@ impl Server {
             Broken::Read(error) => {
                 let of_client = error.get_ref().and_then(|inner| inner.downcast_ref::<reqwest::Error>());
                 if error.kind() == io::ErrorKind::TimedOut || of_client.is_some_and(reqwest::Error::is_timeout) {
-                    return Error::TimedOut { url, action, seconds: self.timeouts.silence.as_secs() };
+                    return Error::TimedOut { url, action, seconds: self.silence() };
                 }
                 Error::BadAnswer { url, message: "the answer ends early".to_owned() }
             }
@@ -351,7 +281,11 @@ impl Server {
     }
 
     fn shown(&self) -> String {
-        super::address::shown(&self.url)
+        shown(&self.url)
+    }
+
+    fn silence(&self) -> u64 {
+        self.clients.settings().timeouts.silence.as_secs()
     }
 
     /// Says whether a commit may be wanted that no reference shows.
@@ -377,37 +311,4 @@ fn service(base: &Url, name: &str, query: Option<&str>) -> Url {
 
 fn location(from: &Url, response: &Response) -> Option<Url> {
     from.join(response.headers().get(LOCATION)?.to_str().ok()?).ok()
-}
-
-fn same_origin(a: &Url, b: &Url) -> bool {
-    a.scheme() == b.scheme() && a.host_str() == b.host_str() && a.port_or_known_default() == b.port_or_known_default()
-}
-
-fn origin(url: &Url) -> String {
-    url.origin().ascii_serialization()
-}
-
-/// Addresses that a foreign server must not send us to.
-fn is_local(address: IpAddr, at_home: bool) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => {
-            (v4.is_loopback() && !at_home) || v4.is_link_local() || v4.is_unspecified() || v4.is_broadcast()
-        }
-        IpAddr::V6(v6) => (v6.is_loopback() && !at_home) || v6.is_unicast_link_local() || v6.is_unspecified(),
-    }
-}
-
-/// A client's error with its causes, without the address it names (which may hold a token).
-fn chain(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    smart::words(text.as_bytes())
 }

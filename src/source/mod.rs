@@ -37,7 +37,7 @@ use std::time::Duration;
 
 pub use address::printable;
 pub use checkout::{Checkout, Commit, Entry, ReadError};
-pub use config::{Config, Credentials, Limits, Reference, Rewritten, Secret, Timeouts};
+pub use config::{Config, Credentials, Limits, Reference, Rewritten};
 pub use error::Error;
 pub use schedule::{NotASchedule, Schedule, Timer, until_poll};
 pub use watch::{Watch, watch};

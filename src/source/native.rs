@@ -16,11 +16,12 @@ use git2::{
 };
 
 use super::address::Place;
-use super::config::{Config, Credentials, Secret};
+use super::config::{Config, Credentials};
 use super::error::Error;
 use super::known_hosts::{self, Verdict};
 use super::smart::{self, Advertised};
 use super::store::Store;
+use crate::net::Secret;
 
 /// Where a fetch writes what it brought.
 pub(super) const SEEN: &str = "refs/bowline/seen";

@@ -8,15 +8,16 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 
 use tempfile::TempDir;
+
+use super::http::{Certificate, HttpServer, Seen, Shared, Stream, head, reply};
 
 /// A bare repository that `git` made, in a folder that goes with it.
 pub(crate) struct TestRepo {
@@ -237,29 +238,10 @@ pub(crate) struct Behaviour {
     pub(crate) is_old: bool,
 }
 
-/// A request as the server saw it.
-#[derive(Debug, Clone)]
-pub(crate) struct Seen {
-    pub(crate) method: String,
-    /// Path and query.
-    pub(crate) path: String,
-    pub(crate) authorization: Option<String>,
-    pub(crate) body: Vec<u8>,
-}
-
-#[derive(Default)]
-struct Shared {
-    behaviour: Mutex<Behaviour>,
-    seen: Mutex<Vec<Seen>>,
-    ends: AtomicBool,
-}
-
 /// `git http-backend` behind a small HTTP server on loopback, which ends with this value.
 pub(crate) struct GitServer {
-    address: SocketAddr,
-    scheme: &'static str,
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    server: HttpServer,
+    behaviour: Arc<Mutex<Behaviour>>,
 }
 
 impl GitServer {
@@ -270,150 +252,83 @@ impl GitServer {
 
     /// Serves them over HTTPS; returns the certificate to trust, in PEM form.
     pub(crate) fn start_tls(root: &Path) -> (Self, String) {
-        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let made = rcgen::generate_simple_self_signed(names).unwrap();
-        let key = rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config =
-            rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let config = config.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key).unwrap();
-        (GitServer::serve(root, Some(Arc::new(config))), made.cert.pem())
+        let made = Certificate::new();
+        (GitServer::serve(root, Some(made.server())), made.certificate)
     }
 
     fn serve(root: &Path, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Shared::default());
-        let scheme = if tls.is_some() { "https" } else { "http" };
-        let (root, state) = (root.to_owned(), shared.clone());
-        let accept = move || {
-            for stream in listener.incoming() {
-                if state.ends.load(Ordering::Relaxed) {
-                    return;
-                }
-                let (Ok(stream), root, state, tls) = (stream, root.clone(), state.clone(), tls.clone()) else {
-                    continue;
-                };
-                std::thread::spawn(move || {
-                    // A client that goes away early is no concern of the server.
-                    let _ = match tls {
-                        None => answer(stream, &root, &state),
-                        Some(config) => rustls::ServerConnection::new(config)
-                            .map_err(io::Error::other)
-                            .and_then(|session| answer(rustls::StreamOwned::new(session, stream), &root, &state)),
-                    };
-                });
-            }
-        };
-        GitServer { address, scheme, shared, thread: Some(std::thread::spawn(accept)) }
+        let behaviour = Arc::new(Mutex::new(Behaviour::default()));
+        let (root, state) = (root.to_owned(), behaviour.clone());
+        let server = HttpServer::start(tls, move |seen, stream, shared| answer(seen, stream, &root, &state, shared));
+        GitServer { server, behaviour }
     }
 
     /// The address of `repo.git`.
     pub(crate) fn url(&self) -> String {
-        format!("{}://{}/repo.git", self.scheme, self.address)
+        format!("{}/repo.git", self.server.url())
     }
 
     /// `host:port`.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.server.address()
     }
 
     /// Changes what the server does from the next request on.
     pub(crate) fn behave(&self, change: impl FnOnce(&mut Behaviour)) {
-        change(&mut self.shared.behaviour.lock().unwrap());
+        change(&mut self.behaviour.lock().unwrap());
     }
 
     /// Takes the requests since the last call.
     pub(crate) fn requests(&self) -> Vec<Seen> {
-        std::mem::take(&mut self.shared.seen.lock().unwrap())
+        self.server.requests()
     }
 }
 
-impl Drop for GitServer {
-    fn drop(&mut self) {
-        self.shared.ends.store(true, Ordering::Relaxed);
-        // Wakes the listener.
-        let _ = TcpStream::connect(self.address);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+/// Answers one request.
+fn answer(
+    seen: &Seen,
+    stream: &mut dyn Stream,
+    root: &Path,
+    behaviour: &Mutex<Behaviour>,
+    shared: &Shared,
+) -> io::Result<()> {
+    let now = behaviour.lock().unwrap().clone();
+    if now.authorization.is_some() && now.authorization.as_deref() != seen.authorization() {
+        return reply(stream, "401 Unauthorized", &[], b"");
     }
-}
-
-/// Answers one request and closes the connection.
-fn answer(stream: impl Read + Write, root: &Path, shared: &Shared) -> io::Result<()> {
-    let mut reader = BufReader::new(stream);
-    let mut line = String::new();
-    reader.read_line(&mut line)?;
-    let mut words = line.split_whitespace();
-    let (method, path) = (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned());
-    // What a client asks of a proxy begins with the server's name.
-    let place = path.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| rest[at..].to_owned()));
-    let mut headers = BTreeMap::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        let Some((name, value)) = line.trim_end().split_once(':') else { break };
-        headers.insert(name.to_lowercase(), value.trim().to_owned());
-    }
-    let length = headers.get("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    if method.is_empty() {
-        return Ok(());
-    }
-    let authorization = headers.get("authorization").cloned();
-    let seen = Seen { method: method.clone(), path: path.clone(), authorization, body };
-    shared.seen.lock().unwrap().push(seen.clone());
-    let behaviour = shared.behaviour.lock().unwrap().clone();
-    let mut stream = reader.into_inner();
-    if behaviour.authorization.is_some() && behaviour.authorization != seen.authorization {
-        return stream.write_all(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-    }
-    match behaviour.fault {
-        Fault::Silent => hold(shared),
-        Fault::Status(status) => {
-            write!(stream, "HTTP/1.1 {status} told\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-        }
+    match now.fault {
+        Fault::Silent => hold(behaviour, shared),
+        Fault::Status(status) => reply(stream, &format!("{status} told"), &[], b""),
         Fault::Redirect(base) => {
-            let rest = path.trim_start_matches("/repo.git");
-            write!(
-                stream,
-                "HTTP/1.1 302 Found\r\nLocation: {base}{rest}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-            )
+            let location = format!("{base}{}", seen.path.trim_start_matches("/repo.git"));
+            reply(stream, "302 Found", &[("Location", &location)], b"")
         }
-        Fault::WebPage => {
-            let page = "<html>log in</html>";
-            write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n{page}", page.len())
-        }
+        Fault::WebPage => reply(stream, "200 OK", &[("Content-Type", "text/html")], b"<html>log in</html>"),
         fault => {
-            let protocol = headers.get("git-protocol").filter(|_| !behaviour.is_old);
-            let (status, kind, mut bytes) =
-                backend(root, place.as_ref().unwrap_or(&path), &seen, protocol.map(String::as_str))?;
+            let protocol = seen.header("git-protocol").filter(|_| !now.is_old);
+            // What a client asks of a proxy begins with the server's name.
+            let place = seen.path.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
+            let (status, kind, mut bytes) = backend(root, place.unwrap_or(&seen.path), seen, protocol)?;
             let total = bytes.len();
             let is_list = String::from_utf8_lossy(&seen.body).contains("command=ls-refs");
             match fault {
-                Fault::Cut(at) if method == "POST" => bytes.truncate(at),
-                Fault::Flip(back) if method == "POST" && total > back && !is_list => bytes[total - back] ^= 0x55,
+                Fault::Cut(at) if seen.method == "POST" => bytes.truncate(at),
+                Fault::Flip(back) if seen.method == "POST" && total > back && !is_list => bytes[total - back] ^= 0x55,
                 Fault::Stall => bytes.truncate(total / 2),
                 _ => {}
             }
-            write!(
-                stream,
-                "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {total}\r\nConnection: close\r\n\r\n"
-            )?;
+            head(stream, &status, &[("Content-Type", &kind)], total)?;
             stream.write_all(&bytes)?;
             stream.flush()?;
-            if fault == Fault::Stall { hold(shared) } else { Ok(()) }
+            if fault == Fault::Stall { hold(behaviour, shared) } else { Ok(()) }
         }
-    }?;
-    stream.flush()
+    }
 }
 
 /// Keeps a connection open until the server ends or the behaviour is changed.
-fn hold(shared: &Shared) -> io::Result<()> {
-    let fault = shared.behaviour.lock().unwrap().fault.clone();
-    while !shared.ends.load(Ordering::Relaxed) && shared.behaviour.lock().unwrap().fault == fault {
+fn hold(behaviour: &Mutex<Behaviour>, shared: &Shared) -> io::Result<()> {
+    let fault = behaviour.lock().unwrap().fault.clone();
+    while !shared.ends() && behaviour.lock().unwrap().fault == fault {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     Ok(())

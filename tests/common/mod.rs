@@ -1,5 +1,7 @@
 //! What the tests stand on.
 
 pub(crate) mod bowline;
+pub(crate) mod charts;
 pub(crate) mod cluster;
 pub(crate) mod git;
+pub(crate) mod http;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use base64::Engine as _;
-use bowline::source::{Credentials, Error, Fetched, Secret, Source};
+use bowline::net::Secret;
+use bowline::source::{Credentials, Error, Fetched, Source};
 use tempfile::TempDir;
 
 use super::{config, main_branch, moved, noise, open, text, unchanged};
@@ -142,9 +143,9 @@ fn credentials_stay_with_their_host_and_port() {
     with.credentials = Credentials::Bearer(Secret::given("canary"));
     let mut source = open(with, cache.path());
     moved(source.fetch());
-    assert!(server.requests().iter().all(|seen| seen.authorization.is_some()));
+    assert!(server.requests().iter().all(|seen| seen.authorization().is_some()));
     let seen = elsewhere.requests();
-    assert!(seen.len() == 3 && seen.iter().all(|seen| seen.authorization.is_none()), "{seen:?}");
+    assert!(seen.len() == 3 && seen.iter().all(|seen| seen.authorization().is_none()), "{seen:?}");
 }
 
 #[test]

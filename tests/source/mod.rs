@@ -10,7 +10,8 @@ mod tree;
 
 use std::path::Path;
 
-use bowline::source::{Checkout, Config, Error, Fetched, History, Limits, Reference, Source, Timeouts};
+use bowline::net::Timeouts;
+use bowline::source::{Checkout, Config, Error, Fetched, History, Limits, Reference, Source};
 
 /// A configuration with limits that a test can reach.
 fn config(url: &str, reference: Reference) -> Config {

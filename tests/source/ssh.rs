@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use bowline::source::{Config, Credentials, Error, Secret};
+use bowline::net::Secret;
+use bowline::source::{Config, Credentials, Error};
 use tempfile::TempDir;
 
 use super::{config, main_branch, moved, open, text, unchanged};
