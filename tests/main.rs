@@ -10,6 +10,7 @@ mod semver;
 mod set;
 mod yaml;
 
+mod fetch;
 mod source;
 mod template;
 mod webhook;

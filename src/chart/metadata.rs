@@ -156,6 +156,13 @@ impl Lock {
     }
 }
 
+/// What two dependencies of one name are. Some repositories drop the aliases from what they list, and Helm lets it pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Twins {
+    Refuse,
+    Allow,
+}
+
 /// Metadata as read, before [`Draft::check`]: lists may still hold null entries.
 #[derive(Debug, Default)]
 pub(crate) struct Draft {
@@ -205,6 +212,15 @@ impl Draft {
 
     /// Cleans all texts and applies Helm's checks in Helm's order.
     pub(crate) fn check(self) -> Result<Metadata, Invalid> {
+        self.checked(Twins::Refuse)
+    }
+
+    /// As [`Draft::check`], for what a repository lists.
+    pub(crate) fn check_listed(self) -> Result<Metadata, Invalid> {
+        self.checked(Twins::Allow)
+    }
+
+    fn checked(self, twins: Twins) -> Result<Metadata, Invalid> {
         let Draft { mut metadata, maintainers, dependencies } = self;
         if metadata.api_version.is_empty() {
             "v1".clone_into(&mut metadata.api_version);
@@ -243,7 +259,7 @@ impl Draft {
                 return refuse("dependencies must not contain empty or null nodes");
             };
             let dependency = dependency.check()?;
-            if !keys.insert(dependency.key().to_owned()) {
+            if !keys.insert(dependency.key().to_owned()) && twins == Twins::Refuse {
                 let key = dependency.key();
                 return refuse(format!("more than one dependency with name or alias {key:?}"));
             }

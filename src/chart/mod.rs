@@ -24,6 +24,7 @@ mod decode;
 mod dependencies;
 mod error;
 mod glob;
+mod go_json;
 mod ignore;
 mod manifest;
 mod objects;
@@ -32,6 +33,7 @@ mod paths;
 mod schema;
 mod version;
 
+pub mod index;
 pub mod set;
 
 use std::borrow::Cow;

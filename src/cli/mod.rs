@@ -13,6 +13,7 @@ mod eval;
 mod facts;
 mod health;
 mod history;
+mod index;
 mod output;
 mod pass;
 mod plan;
@@ -47,6 +48,7 @@ enum Command {
     Check(check::Args),
     Eval(eval::Args),
     Template(template::Args),
+    Index(index::Args),
     Health(health::Args),
     Render(render::Args),
     Run(run::Args),
@@ -90,6 +92,7 @@ fn dispatch(command: Command) -> Result<Exit, Error> {
         Command::Check(args) => check::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Template(args) => template::run(&args),
+        Command::Index(args) => index::run(&args),
         Command::Health(args) => health::run(&args),
         Command::Render(args) => render::run(&args),
         Command::Run(args) => block_on(run::run(&args))?,

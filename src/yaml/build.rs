@@ -64,11 +64,22 @@ pub(super) struct Builder<'a> {
     bytes: usize,
     /// Bytes that anchors and aliases copied.
     copied: usize,
+    /// Key of the outermost mapping below which entries are given away one by one.
+    apart: Option<&'a str>,
+    /// The entry that was completed last.
+    pub(super) taken: Option<(String, Value)>,
 }
 
 impl<'a> Builder<'a> {
     pub(super) fn new(options: &'a Options, nodes: usize) -> Self {
-        Builder { options, open: Vec::new(), anchors: BTreeMap::new(), nodes, bytes: 0, copied: 0 }
+        let anchors = BTreeMap::new();
+        Builder { options, open: Vec::new(), anchors, nodes, bytes: 0, copied: 0, apart: None, taken: None }
+    }
+
+    /// Gives the entries below a key of the outermost mapping away, one by one, in [`Builder::taken`].
+    pub(super) fn apart(mut self, key: &'a str) -> Self {
+        self.apart = Some(key);
+        self
     }
 
     /// Takes one event; the value of the whole document when it was the last.
@@ -224,10 +235,12 @@ impl<'a> Builder<'a> {
 
     /// Puts a complete value where it belongs; gives it back when it is the whole document.
     fn place(&mut self, value: Value, mark: Mark) -> Result<Option<Value>, Broken> {
+        let is_apart = self.is_apart();
         match self.open.last_mut().map(|frame| &mut frame.content) {
             None => return Ok(Some(value)),
             Some(Content::List(items)) => items.push(value),
             Some(Content::Map { map, key, merged }) => match key.take() {
+                Some(Key::Text(text)) if is_apart => self.taken = Some((text, value)),
                 Some(Key::Text(text)) => {
                     map.insert(text, value);
                 }
@@ -236,6 +249,14 @@ impl<'a> Builder<'a> {
             },
         }
         Ok(None)
+    }
+
+    /// Whether the value that is to be placed is an entry of the mapping whose entries are given away.
+    fn is_apart(&self) -> bool {
+        let [Frame { content: Content::Map { key: Some(Key::Text(key)), .. }, .. }, _] = self.open.as_slice() else {
+            return false;
+        };
+        self.apart == Some(key)
     }
 }
 

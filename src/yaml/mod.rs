@@ -35,7 +35,7 @@ use std::fmt;
 use serde_json::Value;
 
 pub use locate::{Step, locate, locate_items};
-pub use read::{read, read_all};
+pub use read::{read, read_all, read_apart};
 pub(crate) use write::in_order;
 pub use write::write;
 

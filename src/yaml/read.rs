@@ -50,6 +50,25 @@ pub fn read(text: &[u8], options: &Options) -> Result<Value, Error> {
     Ok(first.value)
 }
 
+/// Reads the one document of a text, and gives the entries of one of its outermost mappings away one by one: a long list
+/// need not be in memory as a whole. A key written twice among them is the taker's to refuse.
+///
+/// # Errors
+/// As [`read`]; entries before the error were given away by then.
+pub fn read_apart(
+    text: &[u8],
+    options: &Options,
+    key: &str,
+    take: &mut dyn FnMut(String, Value),
+) -> Result<Value, Error> {
+    let text = check(text, options)?;
+    let mut reader = Reader::new(text, options);
+    let read = reader.document_apart(key, take);
+    read.map(|document| document.map_or(Value::Null, |document| document.value)).map_err(|failure| match failure {
+        Failure::Syntax(broken) | Failure::Meaning(broken) => reader.error(broken),
+    })
+}
+
 /// Size, encoding and characters; takes a byte order mark away.
 fn check<'a>(text: &'a [u8], options: &Options) -> Result<&'a str, Error> {
     let start = Position { line: 1, column: 1 };
@@ -157,9 +176,20 @@ impl<'a> Reader<'a> {
 
     /// The next document, `None` at the end of the text.
     fn document(&mut self) -> Result<Option<Document>, Failure> {
+        self.build(Builder::new(self.options, self.nodes), &mut |_, _| {})
+    }
+
+    fn document_apart(&mut self, key: &str, take: &mut dyn FnMut(String, Value)) -> Result<Option<Document>, Failure> {
+        self.build(Builder::new(self.options, self.nodes).apart(key), take)
+    }
+
+    fn build(
+        &mut self,
+        mut builder: Builder<'_>,
+        take: &mut dyn FnMut(String, Value),
+    ) -> Result<Option<Document>, Failure> {
         let (Event::DocumentStart, start) = self.parser.next()? else { return Ok(None) };
         self.document_line = start.line;
-        let mut builder = Builder::new(self.options, self.nodes);
         let mut first = None;
         let mut value = Value::Null;
         loop {
@@ -170,6 +200,9 @@ impl<'a> Reader<'a> {
             first.get_or_insert(mark);
             if let Some(root) = builder.event(event, mark).map_err(Failure::Meaning)? {
                 value = root;
+            }
+            if let Some((key, value)) = builder.taken.take() {
+                take(key, value);
             }
         }
         self.nodes = builder.nodes;
