@@ -183,3 +183,13 @@ fn all_ready(cluster: &TestCluster) -> Result<()> {
     ensure!(!units.is_empty() && units.iter().all(|unit| unit["ready"] == true), "{status}");
     Ok(())
 }
+
+#[test]
+fn the_tenants_grant_lets_bowline_act_as_their_accounts_and_no_others() {
+    let cluster = TestCluster::start();
+    cluster.kubectl(&["apply", "-f", deploy("optional/tenants.yaml").to_str().unwrap()]);
+    let bowline = "--as=system:serviceaccount:bowline-system:bowline";
+    assert!(may(&cluster, &["impersonate", "serviceaccounts/deployer", "-n", "default", bowline]));
+    assert!(!may(&cluster, &["impersonate", "serviceaccounts/default", "-n", "default", bowline]));
+    assert!(!may(&cluster, &["impersonate", "users/admin", bowline]));
+}

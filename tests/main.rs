@@ -28,4 +28,5 @@ mod kustomize;
 mod references;
 mod serving;
 mod settle;
+mod tenants;
 mod watching;

@@ -7,6 +7,7 @@ use super::output;
 use crate::cluster::{self, Cluster};
 use crate::daemon::config;
 use crate::error::Error;
+use crate::load::Account;
 use crate::net::Secret;
 use crate::source::{self, Checkout, Credentials, Fetched, Reference, Source};
 
@@ -63,6 +64,10 @@ pub struct RepoArgs {
     /// Commit to read, by its id
     #[arg(long, value_name = "COMMIT")]
     pub commit: Option<String>,
+    /// Account that the source acts as, as the daemon's configuration says: namespace/name, or name for the one in each
+    /// unit's namespace
+    #[arg(long, value_name = "ACCOUNT", value_parser = Account::parse)]
+    pub service_account: Option<Account>,
 }
 
 impl RepoArgs {
@@ -74,6 +79,7 @@ impl RepoArgs {
             branch: self.branch.clone(),
             commit: self.commit.clone(),
             path: self.path.clone(),
+            service_account: self.service_account.as_ref().map(ToString::to_string),
             ..config::Source::default()
         }
     }

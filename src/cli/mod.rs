@@ -76,7 +76,17 @@ pub enum Exit {
 
 /// Parses the arguments, runs the verb, prints an error with its causes and hints.
 pub fn main() -> ExitCode {
-    match dispatch(Args::parse().command) {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // 2 says that a plan has changes: a mistyped option must not look like one in CI.
+            let exit = if error.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
+            // Nobody reads any more: there is nobody to tell.
+            let _ = error.print();
+            return exit;
+        }
+    };
+    match dispatch(args.command) {
         Ok(Exit::Done) => ExitCode::SUCCESS,
         Ok(Exit::Failed) => ExitCode::from(1),
         Ok(Exit::Changes) => ExitCode::from(2),

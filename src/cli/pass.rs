@@ -48,7 +48,10 @@ impl Pass {
         let (store, _events) = Store::new(cluster.clone());
         let live = Live::new(cluster.clone(), &cluster_args.bowline_namespace);
         live.ready().await;
-        let desired = load::load(&checkout, &mut load::Cache::default());
+        let mut desired = load::load(&checkout, &mut load::Cache::default());
+        if let Some(account) = &repo.service_account {
+            desired.act_as(account);
+        }
         let mut cache = render::Cache::default();
         let mut rendered = render::render_again(&desired, &live.snapshot(), &repo.source, &mut cache);
         if !rendered.copied.is_empty() {

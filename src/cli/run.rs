@@ -73,6 +73,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit, Error> {
         kicks.insert(entry.name.clone(), kick);
         sources.push(Followed {
             name: entry.name.clone(),
+            account: entry.account(),
             fetcher: Fetcher::new(&entry.name, source, triggers, metrics.clone()),
         });
     }

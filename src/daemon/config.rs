@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::leader::Times;
 use crate::error::Error;
+use crate::load::Account;
 
 /// The example that `bowline config --example` prints, and that a test reads.
 pub const EXAMPLE: &str = include_str!("example.yaml");
@@ -141,8 +142,16 @@ pub struct Source {
     pub allow_http: bool,
     /// File that holds the secret of `POST /hook/<source>`; the hook is off when absent.
     pub webhook_secret_file: Option<PathBuf>,
-    /// Account that the source's units are read and written as: `namespace/name`.
+    /// Account that the source's units are read and written as: `namespace/name`, or `name` for the account of that name in
+    /// each unit's own namespace. Settings inside the repository cannot choose another one.
     pub service_account: Option<String>,
+}
+
+impl Source {
+    /// The account that the source is bound to; [`check`] has seen that it has a name.
+    pub fn account(&self) -> Option<Account> {
+        self.service_account.as_deref().and_then(|text| Account::parse(text).ok())
+    }
 }
 
 /// Reads a configuration file's text.
@@ -230,6 +239,9 @@ pub fn check(config: &Config, file: &str) -> Result<(), Error> {
         let references = [&source.branch, &source.tag, &source.semver, &source.commit];
         if references.iter().filter(|reference| reference.is_some()).count() > 1 {
             return wrong("give one of branch, tag, semver and commit".to_owned());
+        }
+        if let Some(Err(what)) = source.service_account.as_deref().map(Account::parse) {
+            return wrong(format!("serviceAccount {what}: write namespace/name, or name"));
         }
         if source.poll.is_some() && source.schedule.is_some() {
             return wrong("give poll or schedule, not both".to_owned());

@@ -25,7 +25,7 @@ use crate::apply::wait::{self, NotReady};
 use crate::cluster::facts::Live;
 use crate::cluster::store::{Event, Looked};
 use crate::diff::{Action, Change};
-use crate::load;
+use crate::load::{self, Account};
 use crate::object::ObjectId;
 use crate::reconcile::commit::{self, Prepared, is_due, prepare};
 use crate::reconcile::{Done, Progress, Task, Trigger, World, reconcile};
@@ -70,6 +70,8 @@ pub struct Follower {
     world: World,
     live: Arc<Live>,
     teller: Arc<Teller>,
+    /// As whom the source acts, whatever it says itself.
+    account: Option<Account>,
     slots: Arc<Semaphore>,
     /// Units of this source side by side.
     share: usize,
@@ -126,6 +128,7 @@ impl Follower {
         world: World,
         live: Arc<Live>,
         teller: Arc<Teller>,
+        account: Option<Account>,
         slots: Arc<Semaphore>,
         share: usize,
     ) -> (Self, mpsc::UnboundedSender<Message>) {
@@ -135,6 +138,7 @@ impl Follower {
             world,
             live,
             teller,
+            account,
             slots,
             share: share.max(1),
             inbox,
@@ -287,9 +291,12 @@ impl Follower {
             self.fetch.note = None;
         }
         let mut cache = std::mem::take(&mut self.cache);
-        let to_load = checkout.clone();
+        let (to_load, account) = (checkout.clone(), self.account.clone());
         let loaded = tokio::task::spawn_blocking(move || {
-            let desired = load::load(&to_load, &mut cache);
+            let mut desired = load::load(&to_load, &mut cache);
+            if let Some(account) = account {
+                desired.act_as(&account);
+            }
             (desired, cache)
         });
         match loaded.await {

@@ -35,6 +35,7 @@ use crate::cluster::lease::Lease;
 use crate::cluster::store::{Event, Store};
 use crate::cluster::watch::{Selection, Signal, follow};
 use crate::error::Error;
+use crate::load::Account;
 use crate::object::Gvk;
 use crate::reconcile::World;
 use crate::record;
@@ -53,6 +54,8 @@ const TOGETHER: Duration = Duration::from_millis(50);
 pub struct Followed {
     /// Name of the source.
     pub name: String,
+    /// As whom it acts, whatever it says itself; `None`: as bowline, or as its settings say.
+    pub account: Option<Account>,
     /// Brings its commits.
     pub fetcher: Fetcher,
 }
@@ -87,8 +90,8 @@ pub async fn run(
     let mut tasks = tokio::task::JoinSet::new();
     let mut inboxes = BTreeMap::new();
     for source in sources {
-        let (follower, inbox) =
-            Follower::new(&source.name, world.clone(), live.clone(), teller.clone(), slots.clone(), share);
+        let (world, live, teller) = (world.clone(), live.clone(), teller.clone());
+        let (follower, inbox) = Follower::new(&source.name, world, live, teller, source.account, slots.clone(), share);
         tasks.spawn(follower.run(stop.clone()));
         tasks.spawn(source.fetcher.run(inbox.clone(), stop.clone()));
         inboxes.insert(source.name, inbox);

@@ -88,6 +88,37 @@ pub struct Account {
     pub origin: Origin,
 }
 
+impl std::fmt::Display for Account {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(out, "{namespace}/{}", self.name),
+            None => write!(out, "{}", self.name),
+        }
+    }
+}
+
+impl Account {
+    /// Reads `namespace/name`, or `name` for the account of that name in each unit's own namespace.
+    ///
+    /// # Errors
+    /// A part is empty: an empty name would mean bowline's own rights, and is never a default.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let (namespace, name) = match text.split_once('/') {
+            Some((namespace, name)) => (Some(namespace.to_owned()), name.to_owned()),
+            None => (None, text.to_owned()),
+        };
+        Account { namespace, name, origin: Origin::default() }.checked()
+    }
+
+    fn checked(self) -> Result<Self, &'static str> {
+        if self.name.is_empty() || self.namespace.as_deref() == Some("") { Err("needs a name") } else { Ok(self) }
+    }
+
+    fn is_same(&self, other: &Account) -> bool {
+        (&self.namespace, &self.name) == (&other.namespace, &other.name)
+    }
+}
+
 /// A folder that is a unit of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnitSpec {
@@ -145,6 +176,12 @@ impl Folder {
             unit: self.unit.or_else(|| parent.unit.clone()),
             approve: Vec::new(),
         }
+    }
+
+    /// Binds the folder to an account. One that it names itself is overruled, and comes back.
+    pub(super) fn act_as(&mut self, account: &Account) -> Option<Account> {
+        let own = self.service_account.replace(account.clone());
+        own.filter(|own| !own.is_same(account))
     }
 
     /// Reads a `bowline.yaml`; origins are set where the faults get their places.
@@ -291,29 +328,28 @@ fn budget(fields: &mut Fields<'_, '_>) -> BudgetSpec {
 fn account(fields: &mut Fields<'_, '_>) -> Option<Account> {
     let value = fields.take("serviceAccount")?;
     let path = fields.path("serviceAccount");
-    let (namespace, name) = match value {
-        Value::String(text) => match text.split_once('/') {
-            Some((namespace, name)) => (Some(namespace.to_owned()), name.to_owned()),
-            None => (None, text.clone()),
-        },
+    let account = match value {
+        Value::String(text) => Account::parse(text),
         Value::Object(_) => {
             let mut parts = Fields::open(value, &path, fields.faults())?;
             let namespace = parts.text("namespace").map(str::to_owned);
             let name = parts.text("name").unwrap_or_default().to_owned();
             parts.end();
-            (namespace, name)
+            Account { namespace, name, origin: Origin::default() }.checked()
         }
         other => {
             fields.fault("serviceAccount", format!("expected namespace/name, this is {}", what(other)), "");
             return None;
         }
     };
-    // An empty name would mean bowline's own rights: never a default.
-    if name.is_empty() || namespace.as_deref() == Some("") {
-        fields.fault("serviceAccount", "needs a name", "write namespace/name, or name for one in the unit's namespace");
-        return None;
+    match account {
+        Ok(account) => Some(account),
+        Err(wrong) => {
+            let hint = "write namespace/name, or name for one in the unit's namespace";
+            fields.fault("serviceAccount", wrong, hint);
+            None
+        }
     }
-    Some(Account { namespace, name, origin: Origin::default() })
 }
 
 fn unit(fields: &mut Fields<'_, '_>) -> Option<UnitSpec> {

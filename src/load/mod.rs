@@ -74,6 +74,30 @@ pub struct Desired {
     pub approvals: BTreeMap<String, Origin>,
 }
 
+impl Desired {
+    /// Binds everything to one account, whatever the repository says: who owns the source chose it. A folder that names
+    /// another one is a problem, and acts as the source does.
+    pub fn act_as(&mut self, account: &Account) {
+        let mut bound: BTreeMap<*const Folder, Arc<Folder>> = BTreeMap::new();
+        let mut overruled = BTreeMap::new();
+        let lists = self.lists.iter_mut().map(|list| &mut list.folder);
+        for folder in lists.chain(self.manifests.iter_mut().map(|(_, folder)| folder)) {
+            let known = bound.entry(Arc::as_ptr(folder)).or_insert_with(|| {
+                let mut own = Folder::clone(folder);
+                if let Some(named) = own.act_as(account) {
+                    overruled.insert(named.origin, named.name);
+                }
+                Arc::new(own)
+            });
+            *folder = known.clone();
+        }
+        for (origin, name) in overruled {
+            let message = format!("serviceAccount: {name} is not used: the source acts under an account of its own");
+            self.problems.push(Problem::new(origin, message).with_hint("take the line out"));
+        }
+    }
+}
+
 /// A template list with everything it names.
 #[derive(Debug, Clone)]
 pub struct List {

@@ -13,7 +13,7 @@ use crate::diff::{Entry, State, Verdict};
 use crate::object::{Gvk, ObjectId};
 use crate::record::{Commit, Revision, Status};
 use crate::render::{Budget, Rendered, Settings, Unit};
-use crate::unit::{UnitKind, UnitName};
+use crate::unit::UnitName;
 
 /// A commit that is ready to be planned or applied.
 #[derive(Debug, Clone)]
@@ -44,8 +44,9 @@ pub fn prepare(
     let plan = plan(rendered, &last, &budget(rendered), approved);
     let mut units = rendered.units.clone();
     for name in &plan.gone {
-        let kind = revisions.get(name).map_or(UnitKind::Namespace, |revision| revision.kind);
-        units.insert(name.clone(), Arc::new(empty(name, kind)));
+        if let Some(revision) = revisions.get(name) {
+            units.insert(name.clone(), Arc::new(empty(revision)));
+        }
     }
     units.retain(|name, _| !plan.held.contains_key(name));
     Prepared { commit: commit.clone(), units, coming: Arc::new(coming(rendered)), plan, from: revisions.clone() }
@@ -69,16 +70,16 @@ fn budget(rendered: &Rendered) -> Budget {
     budget.unwrap_or_default()
 }
 
-/// A unit that wants nothing.
-fn empty(name: &UnitName, kind: UnitKind) -> Unit {
+/// What is left of a unit that Git no longer asks for: it wants nothing, and acts as it did.
+fn empty(last: &Revision) -> Unit {
     Unit {
-        name: name.clone(),
-        kind,
+        name: last.unit.clone(),
+        kind: last.kind,
         items: Vec::new(),
         problems: Vec::new(),
         files: BTreeSet::new(),
         depends_on: Vec::new(),
-        settings: Settings::default(),
+        settings: Settings { service_account: last.account.clone(), ..Settings::default() },
     }
 }
 

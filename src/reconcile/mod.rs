@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::apply::prune::Deletion;
 use crate::apply::wait::NotReady;
 use crate::apply::{self, Outcome, Target, prune, wait};
+use crate::cluster::client::Verb;
 use crate::cluster::observe::{self, Coming};
 use crate::cluster::store::Store;
 use crate::cluster::{Actor, Cluster, ServiceAccount, cause};
@@ -154,22 +155,40 @@ impl Done {
 
 /// Decides what would happen to a unit. Reads the cluster and sends dry runs; writes nothing.
 pub async fn plan(world: &World, task: &Task) -> (Observed, Changes) {
-    let last = task.last.as_ref().map_or(&[] as &[Entry], |last| &last.entries);
-    let observed = match actor(&task.unit) {
-        Ok(actor) => {
-            let World { cluster, store, .. } = world;
-            let moved_from = &task.context.moved_from;
-            let store = (!task.thorough).then_some(store);
-            observe::observe(cluster, store.map(Arc::as_ref), &task.unit, last, moved_from, &task.coming, &actor).await
+    let look = look(world, task).await;
+    (look.observed, look.changes)
+}
+
+/// What a plan is made of.
+struct Look {
+    /// As whom the unit is read and written; without an account nothing is.
+    actor: Option<Actor>,
+    observed: Observed,
+    changes: Changes,
+}
+
+async fn look(world: &World, task: &Task) -> Look {
+    let last = last_entries(task);
+    let actor = match account(world, &task.unit).await {
+        Ok(actor) => actor,
+        Err(failure) => {
+            let observed = all_failed(&task.unit, &failure);
+            let context = Context { keep_all: Some(failure.message), ..task.context.clone() };
+            return Look { actor: None, changes: diff::diff(&task.unit, last, &observed, &context), observed };
         }
-        Err(failure) => all_failed(&task.unit, &failure),
     };
+    let World { cluster, store, .. } = world;
+    let moved_from = &task.context.moved_from;
+    let known = (!task.thorough).then_some(store.as_ref());
+    let observed = observe::observe(cluster, known, &task.unit, last, moved_from, &task.coming, &actor).await;
     let mut changes = diff::diff(&task.unit, last, &observed, &task.context);
-    if let Ok(actor) = actor(&task.unit) {
-        let target = Target { cluster: &world.cluster, store: &world.store, actor: &actor };
-        prune::preview(target, deletion(world, task), last, &observed, &mut changes).await;
-    }
-    (observed, changes)
+    let target = Target { cluster, store, actor: &actor };
+    prune::preview(target, deletion(world, task), last, &observed, &mut changes).await;
+    Look { actor: Some(actor), observed, changes }
+}
+
+fn last_entries(task: &Task) -> &[Entry] {
+    task.last.as_ref().map_or(&[], |last| &last.entries)
 }
 
 /// What the deletions of a unit must know.
@@ -185,10 +204,13 @@ fn deletion<'a>(world: &'a World, task: &'a Task) -> Deletion<'a> {
 /// The record could not be written: then nothing was written to the cluster, or what was written is in the planned
 /// record. Everything else that goes wrong is part of the result.
 pub async fn reconcile<S>(world: &World, task: &Task, slot: S) -> Result<Done, record::Error> {
-    let (observed, changes) = plan(world, task).await;
-    let actor = actor(&task.unit).unwrap_or_default();
+    let Look { actor, observed, changes } = look(world, task).await;
+    let last = last_entries(task);
+    let Some(actor) = actor else {
+        let outcome = Outcome { changes: changes.changes, entries: last.to_vec(), warnings: Vec::new() };
+        return Ok(Done { outcome, not_ready: Vec::new(), revision: task.last.clone(), is_new: false, wrote: false });
+    };
     let target = Target { cluster: &world.cluster, store: &world.store, actor: &actor };
-    let last = task.last.as_ref().map_or(&[] as &[Entry], |last| &last.entries);
     let planned = apply::planned(&task.unit, last, &changes);
 
     let mut revision = begin(world, task, &changes, &planned).await?;
@@ -202,17 +224,30 @@ pub async fn reconcile<S>(world: &World, task: &Task, slot: S) -> Result<Done, r
     Ok(Done { outcome, not_ready, revision, is_new, wrote })
 }
 
-/// The account that a unit is read and written as.
-fn actor(unit: &Unit) -> Result<Actor, Failure> {
-    match &unit.settings.service_account {
-        None => Ok(Actor::Own),
-        Some((namespace, name)) => {
-            ServiceAccount::new(namespace, name).map(Actor::ServiceAccount).ok_or_else(|| Failure {
-                message: format!("serviceAccount `{namespace}/{name}` is not a name of a service account"),
-                hint: "give its name, or take the field out".to_owned(),
-                temporary: false,
-            })
-        }
+/// The account that a unit is read and written as. The server would take any name: an account that does not exist is a
+/// mistake, not an account without rights.
+async fn account(world: &World, unit: &Unit) -> Result<Actor, Failure> {
+    let Some((namespace, name)) = &unit.settings.service_account else { return Ok(Actor::Own) };
+    let Some(account) = ServiceAccount::new(namespace, name) else {
+        return Err(Failure {
+            message: format!("serviceAccount `{namespace}/{name}` is not a name of a service account"),
+            hint: "give its name, or take the field out".to_owned(),
+            temporary: false,
+        });
+    };
+    let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}");
+    match world.cluster.own(Verb::Get, &path, None).await {
+        Ok(_) => Ok(Actor::ServiceAccount(account)),
+        Err(error) if error.is_not_found() => Err(Failure {
+            message: format!("ServiceAccount/{namespace}/{name} does not exist, and the unit acts as no other"),
+            hint: "make the account, with the rights that the unit needs".to_owned(),
+            temporary: true,
+        }),
+        Err(error) => Err(Failure {
+            message: format!("ServiceAccount/{namespace}/{name} cannot be looked up: {error}"),
+            hint: "it is tried again with back-off".to_owned(),
+            temporary: true,
+        }),
     }
 }
 
@@ -264,6 +299,7 @@ async fn begin(world: &World, task: &Task, changes: &Changes, planned: &[Entry])
         desired,
         entries: planned.to_vec(),
         files: task.unit.files.clone(),
+        account: task.unit.settings.service_account.clone(),
         results: Vec::new(),
         problems: Vec::new(),
         place: record::revision::Place::default(),
@@ -350,6 +386,7 @@ async fn finish(
     revision.entries.clone_from(&outcome.entries);
     date(&mut revision.entries, task.last.as_deref(), revision.number);
     revision.files.clone_from(&task.unit.files);
+    revision.account.clone_from(&task.unit.settings.service_account);
     let problems = &task.unit.problems;
     let failed = outcome.failed() || !not_ready.is_empty() || !problems.is_empty();
     revision.status = if failed { Status::Failed } else { Status::Applied };
@@ -361,6 +398,7 @@ async fn finish(
         && before.results == revision.results
         && before.problems == revision.problems
         && before.files == revision.files
+        && before.account == revision.account
         && same_inventory(&before.entries, &revision.entries);
     let wrote = outcome.changes.iter().any(|change| change.action.writes());
     if unchanged && !wrote {

@@ -108,6 +108,10 @@ pub struct Revision {
     pub entries: Vec<Entry>,
     /// Files of the repository that fed the unit.
     pub files: BTreeSet<String>,
+    /// The account that it was written as, namespace and name; `None`: bowline's own. What is left of the unit when Git no
+    /// longer asks for it is deleted as the same account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<(String, String)>,
     /// What became of the objects, unchanged ones left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub results: Vec<Result>,
