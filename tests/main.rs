@@ -4,6 +4,7 @@
 mod charts;
 mod examples;
 mod health;
+mod helm;
 mod load;
 mod repository_page;
 mod semver;

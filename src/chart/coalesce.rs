@@ -57,6 +57,11 @@ pub(crate) fn merge_tables(over: &Map, under: &Map, warnings: &mut Vec<String>) 
     Layers { nulls: Nulls::Keep, warnings }.tables(over, under, "", Nulls::Keep);
 }
 
+/// Lays one mapping over another, in place, where null takes a key away that stands below it.
+pub(crate) fn coalesce_tables(over: &Map, under: &Map, warnings: &mut Vec<String>) {
+    Layers { nulls: Nulls::Remove, warnings }.tables(over, under, "", Nulls::Remove);
+}
+
 /// A copy that shares no mapping with the original.
 pub(crate) fn deep_copy(map: &Map) -> Map {
     map.entries().into_iter().map(|(key, value)| (key, deep_copy_value(value))).collect()

@@ -9,9 +9,7 @@ use serde_json::{Map, Value};
 
 /// A value of another type than its field has; prints as Go prints it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {found} into Go {place} of type {wanted}"
-)]
+#[error("error unmarshaling JSON: while decoding JSON: {}", self.in_json())]
 pub(crate) struct WrongType {
     found: &'static str,
     place: String,
@@ -19,6 +17,11 @@ pub(crate) struct WrongType {
 }
 
 impl WrongType {
+    /// What Go's JSON package itself says, when no YAML package is around it.
+    pub(crate) fn in_json(&self) -> String {
+        format!("json: cannot unmarshal {} into Go {} of type {}", self.found, self.place, self.wanted)
+    }
+
     /// A whole document of the wrong type.
     pub(crate) fn document(value: &Value, wanted: &str) -> Self {
         WrongType { found: kind(value), place: "value".to_owned(), wanted: wanted.to_owned() }
@@ -118,11 +121,11 @@ impl<'a> Fields<'a> {
     }
 
     /// A struct inside this one.
-    pub(crate) fn nested(&self, name: &str, go_type: &str) -> Result<Option<Fields<'a>>, WrongType> {
+    pub(crate) fn nested(&self, name: &str, go_type: &'static str) -> Result<Option<Fields<'a>>, WrongType> {
         let Some(value) = self.find(name) else { return Ok(None) };
         let Value::Object(map) = value else { return self.wrong(name, value, go_type) };
         let dot = if self.path.is_empty() { "" } else { "." };
-        Ok(Some(Fields { map, root: self.root, path: format!("{}{dot}{name}", self.path) }))
+        Ok(Some(Fields { map, root: struct_name(go_type), path: format!("{}{dot}{name}", self.path) }))
     }
 
     /// A list of anything.
@@ -134,18 +137,27 @@ impl<'a> Fields<'a> {
     }
 
     /// A list of structs; null entries are kept, because Helm refuses them with its own words later.
-    pub(crate) fn structs(&self, name: &str, go_type: &str) -> Result<Option<Vec<Option<Fields<'a>>>>, WrongType> {
+    pub(crate) fn structs(
+        &self,
+        name: &str,
+        go_type: &'static str,
+    ) -> Result<Option<Vec<Option<Fields<'a>>>>, WrongType> {
         let Some(value) = self.find(name) else { return Ok(None) };
         let Value::Array(items) = value else { return self.wrong(name, value, &format!("[]*{go_type}")) };
         let dot = if self.path.is_empty() { "" } else { "." };
         let path = format!("{}{dot}{name}", self.path);
         let entries = items.iter().map(|item| match item {
             Value::Null => Ok(None),
-            Value::Object(map) => Ok(Some(Fields { map, root: self.root, path: path.clone() })),
+            Value::Object(map) => Ok(Some(Fields { map, root: struct_name(go_type), path: path.clone() })),
             other => self.wrong(name, other, go_type),
         });
         entries.collect::<Result<_, _>>().map(Some)
     }
+}
+
+/// The name of a Go type without its package; empty for a struct that has none.
+fn struct_name(go_type: &'static str) -> &'static str {
+    if go_type.starts_with("struct") { "" } else { go_type.rsplit('.').next().unwrap_or(go_type) }
 }
 
 /// A scalar as a text field takes it; `None` for null, lists and mappings.
@@ -223,7 +235,7 @@ mod tests {
         let nested = fields.structs("deps", "chart.Dependency").unwrap().unwrap();
         assert_eq!(
             message(nested[0].as_ref().unwrap().texts("tags", &mut Vec::new()).unwrap_err()),
-            "object into Go struct field Metadata.deps.tags of type []string"
+            "object into Go struct field Dependency.deps.tags of type []string"
         );
     }
 }

@@ -100,21 +100,8 @@ impl Error {
     }
 
     pub(crate) fn split(error: &SplitError, files: BTreeMap<String, String>) -> Self {
-        let mut text = format!("  --> rendered from {}", error.source_file);
-        if error.line > 0 {
-            let _ = writeln!(text, ", line {} of the document", error.line);
-            let first = error.line.saturating_sub(2).max(1);
-            for (number, line) in (1..).zip(error.text.lines()).skip(first - 1).take(error.line - first + 2) {
-                let marker = if number == error.line { '>' } else { ' ' };
-                let line: String = line.chars().take(160).collect();
-                let _ = writeln!(text, "{marker}{number:4} | {line}");
-            }
-        } else {
-            text.push('\n');
-        }
-        text.push_str("  hint: `bowline template --debug` prints what was rendered\n");
-        let excerpt =
-            Excerpt { file: error.source_file.clone(), rendered: true, line: error.line, column: error.column, text };
+        let mut excerpt = Excerpt::of_rendered(&error.source_file, &error.text, error.line, error.column);
+        excerpt.text.push_str("  hint: `bowline template --debug` prints what was rendered\n");
         Error::Manifest { message: error.to_string(), excerpt: Box::new(excerpt), files }
     }
 }
@@ -135,6 +122,23 @@ pub struct Excerpt {
 }
 
 impl Excerpt {
+    /// A place in a document that a template renders; line 0 when it is not known.
+    pub(crate) fn of_rendered(file: &str, document: &str, line: usize, column: usize) -> Self {
+        let mut text = format!("  --> rendered from {file}");
+        if line > 0 {
+            let _ = writeln!(text, ", line {line} of the document");
+            let first = line.saturating_sub(2).max(1);
+            for (number, words) in (1..).zip(document.lines()).skip(first - 1).take(line - first + 2) {
+                let marker = if number == line { '>' } else { ' ' };
+                let words: String = words.chars().take(160).collect();
+                let _ = writeln!(text, "{marker}{number:4} | {words}");
+            }
+        } else {
+            text.push('\n');
+        }
+        Excerpt { file: file.to_owned(), rendered: true, line, column, text }
+    }
+
     /// The innermost place of an error that is in a file.
     fn of_template(error: &template::Error, values: Option<&Map>) -> Option<Self> {
         let places = error.chain().filter_map(template::Error::place);

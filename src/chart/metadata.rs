@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::decode::{Fields, WrongType};
 use super::paths;
 use super::version;
+use crate::yaml::Step;
 
 /// Why chart metadata is refused; prints as Helm prints it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -166,9 +167,9 @@ enum Twins {
 /// Metadata as read, before [`Draft::check`]: lists may still hold null entries.
 #[derive(Debug, Default)]
 pub(crate) struct Draft {
-    metadata: Metadata,
-    maintainers: Vec<Option<Maintainer>>,
-    dependencies: Vec<Option<Dependency>>,
+    pub(super) metadata: Metadata,
+    pub(super) maintainers: Vec<Option<Maintainer>>,
+    pub(super) dependencies: Vec<Option<Dependency>>,
 }
 
 impl Draft {
@@ -267,6 +268,57 @@ impl Draft {
         }
         Ok(metadata)
     }
+}
+
+/// The first key of a `Chart.yaml` that no field has, in the order in which Helm looks for one.
+pub(super) fn unknown_field(document: &Value) -> Option<(String, Vec<Step>)> {
+    const CHART: &[&str] = &[
+        "name",
+        "home",
+        "sources",
+        "version",
+        "description",
+        "keywords",
+        "maintainers",
+        "icon",
+        "apiVersion",
+        "condition",
+        "tags",
+        "appVersion",
+        "deprecated",
+        "annotations",
+        "kubeVersion",
+        "dependencies",
+        "type",
+    ];
+    const MAINTAINER: &[&str] = &["name", "email", "url"];
+    const DEPENDENCY: &[&str] =
+        &["name", "version", "repository", "condition", "tags", "enabled", "import-values", "alias"];
+    let fields = document.as_object()?;
+    // Helm's JSON has its keys sorted.
+    for (key, value) in fields.iter().collect::<BTreeMap<_, _>>() {
+        let step = Step::Key(key.clone());
+        let is = |name: &str| key.eq_ignore_ascii_case(name);
+        if !CHART.iter().any(|name| is(name)) {
+            return Some((key.clone(), vec![step]));
+        }
+        let known = if is("maintainers") {
+            MAINTAINER
+        } else if is("dependencies") {
+            DEPENDENCY
+        } else {
+            continue;
+        };
+        for (index, entry) in value.as_array().into_iter().flatten().enumerate() {
+            let mut keys: Vec<&String> = entry.as_object().into_iter().flat_map(Map::keys).collect();
+            keys.sort_unstable();
+            let unknown = keys.into_iter().find(|key| !known.iter().any(|name| key.eq_ignore_ascii_case(name)));
+            if let Some(key) = unknown {
+                return Some((key.clone(), vec![step, Step::Index(index), Step::Key(key.clone())]));
+            }
+        }
+    }
+    None
 }
 
 fn decode_each<'a, T>(

@@ -22,6 +22,7 @@ mod capabilities;
 mod coalesce;
 mod decode;
 mod dependencies;
+mod documents;
 mod error;
 mod glob;
 mod go_json;
@@ -34,6 +35,7 @@ mod schema;
 mod version;
 
 pub mod index;
+pub mod lint;
 pub mod set;
 
 use std::borrow::Cow;
@@ -150,6 +152,12 @@ impl Chart {
         &self.0.parts.dependencies
     }
 
+    /// The definitions in `crds/`, its own first, then those of the charts below it.
+    pub fn crds(&self) -> Vec<&File> {
+        let own = self.files().iter().filter(|file| is_crd(&file.name));
+        own.chain(self.dependencies().iter().flat_map(Chart::crds)).collect()
+    }
+
     /// Whether it only defines templates for others.
     pub fn is_library(&self) -> bool {
         self.metadata().kind.eq_ignore_ascii_case("library")
@@ -158,6 +166,11 @@ impl Chart {
     fn parsed(&self) -> &render::Parsed {
         &self.0.parsed
     }
+}
+
+fn is_crd(name: &str) -> bool {
+    let extension = paths::extension(name).to_ascii_lowercase();
+    name.starts_with("crds/") && matches!(extension.as_str(), ".yaml" | ".yml" | ".json")
 }
 
 const _: () = {
@@ -277,7 +290,11 @@ impl Unreadable {
     }
 
     fn archive(error: &std::io::Error) -> Self {
-        Unreadable::Archive(error.to_string())
+        let reason = match error.to_string() {
+            words if words == "invalid gzip header" => "gzip: invalid header".to_owned(),
+            words => words,
+        };
+        Unreadable::Archive(reason)
     }
 
     fn file(file: &File, reason: impl ToString) -> Self {

@@ -13,14 +13,14 @@ use crate::template::funcs::Function;
 use crate::template::{Failure, List, Map, Named, Object, State, Type, Under, Value};
 use crate::yaml;
 
-/// `.Release`, shared by all charts of a release.
-pub(crate) fn release(release: &Release) -> Value {
+/// `.Release`, shared by all charts of a release. What is only examined is neither installed nor upgraded.
+pub(crate) fn release(release: &Release, is_made: bool) -> Value {
     let upgrade = release.is_upgrade;
     Value::map([
         ("Name", Value::from(&*release.name)),
         ("Namespace", Value::from(&*release.namespace)),
         ("IsUpgrade", Value::from(upgrade)),
-        ("IsInstall", Value::from(!upgrade)),
+        ("IsInstall", Value::from(is_made && !upgrade)),
         ("Revision", Value::Int(release.revision)),
         ("Service", Value::from("Helm")),
     ])

@@ -16,6 +16,11 @@ use crate::yaml;
 /// # Errors
 /// The folder or a file cannot be read, or is no valid chart.
 pub fn read_dir(folder: &Path) -> Result<Chart, Unreadable> {
+    detect(read_any_dir(folder)?)
+}
+
+/// Reads a chart of whatever `apiVersion` from a folder, as Helm's lint does.
+pub(super) fn read_any_dir(folder: &Path) -> Result<Chart, Unreadable> {
     let chart_file = folder.join("Chart.yaml");
     if let Err(error) = std::fs::metadata(&chart_file) {
         let text = values::io_words("open", &chart_file, &error);
@@ -31,7 +36,7 @@ pub fn read_dir(folder: &Path) -> Result<Chart, Unreadable> {
     let mut walk = Walk { rules, budget: &mut budget, files: Vec::new() };
     walk.folder(folder, "", 0)?;
     let files = walk.files;
-    detect(assemble(files, &mut budget, 0)?)
+    assemble(files, &mut budget, 0)
 }
 
 /// Reads a chart from a packed archive (`.tgz`), as a stream: nothing is written anywhere.
@@ -60,7 +65,12 @@ pub fn read_archive_within(source: impl Read, limits: Limits) -> Result<Chart, U
 pub fn read_files<N: Into<String>, D: Into<Vec<u8>>>(
     files: impl IntoIterator<Item = (N, D)>,
 ) -> Result<Chart, Unreadable> {
-    let mut files: Vec<File> = files.into_iter().map(|(name, data)| File::new(name.into(), data.into())).collect();
+    let files = files.into_iter().map(|(name, data)| File::new(name.into(), data.into()));
+    detect(read_any_files(files.collect())?)
+}
+
+/// Reads a chart of whatever `apiVersion` from files in memory.
+pub(super) fn read_any_files(mut files: Vec<File>) -> Result<Chart, Unreadable> {
     if !files.iter().any(|file| &*file.name == "Chart.yaml") {
         return Err(Unreadable::NoChartFile);
     }
@@ -77,7 +87,7 @@ pub fn read_files<N: Into<String>, D: Into<Vec<u8>>>(
         let data = budget.read(&file.name, size, &file.data[..])?;
         *file = File::new(file.name.to_string(), data);
     }
-    detect(assemble(files, &mut budget, 0)?)
+    assemble(files, &mut budget, 0)
 }
 
 fn left_out(rules: &Rules, name: &str) -> bool {

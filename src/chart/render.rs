@@ -11,7 +11,7 @@ use super::dependencies::{self, Member};
 use super::error::Error;
 use super::manifest::{self, Hook, Manifest};
 use super::version::is_compatible;
-use super::{Chart, File, objects, paths, schema};
+use super::{Chart, File, is_crd, objects, paths, schema};
 use crate::template::funcs::Functions;
 use crate::template::{
     self, Context, Limits, Lookup, Map, MissingKey, Moment, Numbers, Seeded, State, Templates, Value, on_large_stack,
@@ -37,7 +37,8 @@ pub struct Options {
     pub skip_schema: bool,
     /// Put the notes of charts below into the notes, too.
     pub sub_notes: bool,
-    /// Let `required` and `fail` pass, as Helm's lint does.
+    /// Render as Helm's lint does: `required` and `fail` pass, the release is neither installed nor upgraded, no version
+    /// of Kubernetes is too old, and values are laid over the chart's twice, so that null brings a default back.
     pub lint: bool,
     /// What functions that draw random texts and keys draw from.
     pub seed: [u8; 32],
@@ -194,26 +195,38 @@ fn run(
     let mut rendered = Rendered::default();
     let user = coalesce::to_map(values);
     let root = dependencies::members(chart, &user, &mut rendered.warnings).map_err(Error::Dependencies)?;
-    let values = coalesce_values(&root, &user, Nulls::Remove, &mut rendered.warnings).map_err(Error::Mismatch)?;
+    let mut coalesce = |over: &Map| coalesce_values(&root, over, Nulls::Remove, &mut rendered.warnings);
+    let mut values = coalesce(&user).map_err(Error::Mismatch)?;
+    if options.lint {
+        values = coalesce(&values).map_err(Error::Mismatch)?;
+    }
     if !options.skip_schema {
         let broken = schema::validate(&root, &values);
         if !broken.is_empty() {
             return Err(Error::Schema(broken));
         }
     }
-    check_kubernetes(chart, capabilities)?;
+    if !options.lint {
+        check_kubernetes(chart, capabilities)?;
+    }
 
     let mut plan = Plan {
         templates: BTreeMap::new(),
-        release: objects::release(release),
+        release: objects::release(release, !options.lint),
         capabilities: objects::capabilities(capabilities),
     };
     plan.add(&root, "", &values);
     let names = plan.names();
-    let templates = chart.parsed().get(&names, &plan.templates).map_err(|(name, error)| Error::parse(&error, &name))?;
+    let parsed = chart.parsed().get(&names, &plan.templates);
+    for (name, error) in &parsed.broken {
+        if failed(Error::parse(error, name)) == Next::Stop {
+            return Ok(rendered);
+        }
+    }
     let mut context = context(options);
-    let mut state = State::new(&templates, &mut context);
-    for name in names.iter().filter(|name| !paths::base(name).starts_with('_')) {
+    let mut state = State::new(&parsed.templates, &mut context);
+    let is_broken = |name: &String| parsed.broken.iter().any(|(broken, _)| broken == name);
+    for name in names.iter().filter(|name| !paths::base(name).starts_with('_') && !is_broken(name)) {
         let template = &plan.templates[name];
         let place = [("Name", Value::from(name.as_str())), ("BasePath", Value::from(template.base_path.as_str()))];
         template.dot.insert("Template", Value::map(place));
@@ -223,6 +236,8 @@ fn run(
                 let text = String::from_utf8_lossy(&text).replace("<no value>", "");
                 rendered.files.insert(name.clone(), text);
             }
+            // What a template that does not parse defines is missing elsewhere: that is no error of its own.
+            Err(error) if !parsed.broken.is_empty() && error.lacks_template() => {}
             Err(error) => {
                 if failed(Error::execute(&error, name, &values)) == Next::Stop {
                     return Ok(rendered);
@@ -331,31 +346,36 @@ impl Plan {
 
 /// Parsed templates of a chart, for each set of templates that took part so far.
 #[derive(Default)]
-pub(crate) struct Parsed(Mutex<Vec<(Vec<String>, Arc<Templates>)>>);
+pub(crate) struct Parsed(Mutex<Vec<(Vec<String>, Arc<ParsedSet>)>>);
+
+struct ParsedSet {
+    templates: Templates,
+    /// The files that do not parse, each with its error.
+    broken: Vec<(String, template::Error)>,
+}
 
 /// Sets of dependencies that are kept at the same time.
 const KEPT: usize = 8;
 
 impl Parsed {
-    fn get(
-        &self,
-        names: &[String],
-        planned: &BTreeMap<String, Planned>,
-    ) -> Result<Arc<Templates>, (String, template::Error)> {
+    fn get(&self, names: &[String], planned: &BTreeMap<String, Planned>) -> Arc<ParsedSet> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, templates)) = kept.iter().find(|(known, _)| known == names) {
-            return Ok(templates.clone());
+        if let Some((_, parsed)) = kept.iter().find(|(known, _)| known == names) {
+            return parsed.clone();
         }
         let mut templates = Templates::new("gotpl", Functions::all());
+        let mut broken = Vec::new();
         for name in names {
-            templates.parse(name, &planned[name].file.data).map_err(|error| (name.clone(), error))?;
+            if let Err(error) = templates.parse(name, &planned[name].file.data) {
+                broken.push((name.clone(), error));
+            }
         }
-        let templates = Arc::new(templates);
+        let parsed = Arc::new(ParsedSet { templates, broken });
         if kept.len() >= KEPT {
             kept.remove(0);
         }
-        kept.push((names.to_vec(), templates.clone()));
-        Ok(templates)
+        kept.push((names.to_vec(), parsed.clone()));
+        parsed
     }
 }
 
@@ -377,11 +397,8 @@ fn take_notes(files: &mut BTreeMap<String, String>, chart: &str, sub_notes: bool
 }
 
 fn collect_crds(member: &Member, folder: &str, crds: &mut Vec<(String, File)>) {
-    for file in member.chart.files() {
-        let extension = paths::extension(&file.name).to_ascii_lowercase();
-        if file.name.starts_with("crds/") && matches!(extension.as_str(), ".yaml" | ".yml" | ".json") {
-            crds.push((paths::clean(&format!("{folder}/{}", file.name)), file.clone()));
-        }
+    for file in member.chart.files().iter().filter(|file| is_crd(&file.name)) {
+        crds.push((paths::clean(&format!("{folder}/{}", file.name)), file.clone()));
     }
     for below in member.dependencies() {
         collect_crds(below, &format!("{folder}/charts/{}", below.name()), crds);

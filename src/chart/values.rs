@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::decode::WrongType;
+use super::documents::documents;
 use super::set::{self, Flag};
 use crate::yaml;
 
@@ -50,7 +51,7 @@ impl Given {
             set::set(&mut values, Flag::Json, text, &mut read)
                 .map_err(|_| Unusable(format!("failed parsing --set-json data{whole} {text}")))?;
         }
-        values.values_mut().for_each(as_floats);
+        as_floats(&mut values);
         for (flag, lines) in [
             (Flag::Set, &self.set),
             (Flag::Text, &self.strings),
@@ -73,10 +74,11 @@ pub fn read(text: &[u8]) -> Result<Map<String, Value>, Unusable> {
     let mut values = Map::new();
     for document in documents(text) {
         let wrap = |words: String| Unusable(format!("cannot unmarshal yaml document: {words}"));
-        match yaml::read(document, &yaml::Options::helm()).map_err(|error| wrap(error.in_go()))? {
+        let document = document.map_err(|error| Unusable(format!("error reading yaml document: {error}")))?;
+        match yaml::read(document.text, &yaml::Options::helm()).map_err(|error| wrap(error.in_go()))? {
             Value::Null => {}
             Value::Object(mut map) => {
-                map.values_mut().for_each(as_floats);
+                as_floats(&mut map);
                 set::merge(&mut values, map);
             }
             other => {
@@ -87,37 +89,20 @@ pub fn read(text: &[u8]) -> Result<Map<String, Value>, Unusable> {
     Ok(values)
 }
 
-/// Splits a text as Kubernetes' YAML reader does: at lines of `---`, which a comment may follow.
-fn documents(text: &[u8]) -> Vec<&[u8]> {
-    let mut documents = Vec::new();
-    let (mut start, mut at) = (0, 0);
-    for line in text.split_inclusive(|&byte| byte == b'\n') {
-        let next = at + line.len();
-        if let Some(rest) = line.strip_prefix(b"---") {
-            let rest = rest.trim_ascii();
-            if (rest.is_empty() || rest.starts_with(b"#")) && at > start {
-                documents.push(&text[start..at]);
-                start = next;
-            }
-        }
-        at = next;
-    }
-    if start < text.len() {
-        documents.push(&text[start..]);
-    }
-    documents
+/// Go's JSON decoder makes a float64 of every number; only what `--set` gives is an int64.
+pub(super) fn as_floats(values: &mut Map<String, Value>) {
+    values.values_mut().for_each(to_float);
 }
 
-/// Go's JSON decoder makes a float64 of every number; only what `--set` gives is an int64.
-fn as_floats(value: &mut Value) {
+fn to_float(value: &mut Value) {
     match value {
         Value::Number(number) if !number.is_f64() => {
             if let Some(float) = number.as_f64().and_then(serde_json::Number::from_f64) {
                 *number = float;
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(as_floats),
-        Value::Object(map) => map.values_mut().for_each(as_floats),
+        Value::Array(items) => items.iter_mut().for_each(to_float),
+        Value::Object(map) => as_floats(map),
         _ => {}
     }
 }
@@ -129,23 +114,8 @@ pub fn io_words(what: &str, path: &Path, error: &std::io::Error) -> String {
         ErrorKind::NotFound => "no such file or directory".to_owned(),
         ErrorKind::PermissionDenied => "permission denied".to_owned(),
         ErrorKind::IsADirectory => "is a directory".to_owned(),
+        ErrorKind::NotADirectory => "not a directory".to_owned(),
         _ => error.to_string(),
     };
     format!("{what} {}: {reason}", path.display())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn documents_are_split_at_lines_of_dashes() {
-        let texts = |text: &'static str| -> Vec<String> {
-            documents(text.as_bytes()).iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect()
-        };
-        assert_eq!(texts("a: 1\n---\nb: 2"), ["a: 1\n", "b: 2"]);
-        assert_eq!(texts("---\na: 1\n--- # x\nb: 2\n"), ["---\na: 1\n", "b: 2\n"]);
-        assert_eq!(texts("a: |\n  ---\n"), ["a: |\n  ---\n"]);
-        assert!(texts("").is_empty());
-    }
 }

@@ -14,6 +14,7 @@ mod facts;
 mod health;
 mod history;
 mod index;
+mod lint;
 mod output;
 mod pass;
 mod plan;
@@ -49,6 +50,7 @@ enum Command {
     Eval(eval::Args),
     Template(template::Args),
     Index(index::Args),
+    Lint(lint::Args),
     Health(health::Args),
     Render(render::Args),
     Run(run::Args),
@@ -103,6 +105,7 @@ fn dispatch(command: Command) -> Result<Exit, Error> {
         Command::Eval(args) => eval::run(&args),
         Command::Template(args) => template::run(&args),
         Command::Index(args) => index::run(&args),
+        Command::Lint(args) => lint::run(&args),
         Command::Health(args) => health::run(&args),
         Command::Render(args) => render::run(&args),
         Command::Run(args) => block_on(run::run(&args))?,

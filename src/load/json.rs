@@ -15,13 +15,13 @@ pub(super) fn read_all(text: &[u8], options: &Options) -> Vec<Result<Document, E
     let start = Position { line: 1, column: 1 };
     if text.len() > options.max_bytes {
         let message = format!("the text has {} bytes, more than {}", text.len(), options.max_bytes);
-        return vec![Err(Error { position: start, message })];
+        return vec![Err(Error::new(start, message))];
     }
     let text = match std::str::from_utf8(text) {
         Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
         Err(error) => {
             let good = text.get(..error.valid_up_to()).unwrap_or_default();
-            return vec![Err(Error { position: position(good), message: "is not UTF-8".to_owned() })];
+            return vec![Err(Error::new(position(good), "is not UTF-8"))];
         }
     };
     let mut documents = Vec::new();
@@ -51,7 +51,7 @@ fn placed(error: &serde_json::Error, start: Position) -> Error {
     let message = whole.rsplit_once(" at line ").map_or(whole.as_str(), |(message, _)| message).to_owned();
     let line = start.line + error.line().saturating_sub(1);
     let column = if error.line() <= 1 { start.column - 1 + error.column() } else { error.column() };
-    Error { position: Position { line, column: column.max(1) }, message }
+    Error::new(Position { line, column: column.max(1) }, message)
 }
 
 /// The place after some text.

@@ -113,6 +113,16 @@ impl Error {
         std::iter::successors(Some(self), |error| error.cause())
     }
 
+    /// Whether it is that a template is asked for by a name that none has.
+    pub fn lacks_template(&self) -> bool {
+        let is_lack = |error: &Error| {
+            let message = error.message();
+            error.kind() == ErrorKind::NoTemplate
+                || message.starts_with("template \"") && message.ends_with("\" not defined")
+        };
+        self.chain().any(is_lack)
+    }
+
     /// The text that Helm 4 makes of an error of one of a chart's files (engine.go, cleanupParseError and
     /// reformatExecErrorMsg); it takes Go's text apart again, and so do we.
     pub fn helm(&self, file: &str) -> String {

@@ -44,13 +44,13 @@ mod strconv;
 
 mod certificate;
 mod der;
-mod json;
+pub(crate) mod json;
 mod pretty;
 mod regexp;
 pub mod semver;
 pub mod time;
 mod toml;
-mod url;
+pub(crate) mod url;
 mod words;
 
 pub use context::{Clock, Context, Limits, Lookup, MissingKey, Moment, Random, Seeded};

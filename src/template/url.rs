@@ -52,6 +52,15 @@ impl Url {
         Ok(url)
     }
 
+    /// Reads a URL as a request names it: absolute, or a path; `#` is a letter like any other.
+    pub(crate) fn parse_request(text: &str) -> Result<Url> {
+        let url = Self::parse_without_fragment(text)?;
+        if url.scheme.is_empty() && !text.starts_with('/') && text != "*" {
+            return Err("invalid URI for request".to_owned());
+        }
+        Ok(url)
+    }
+
     fn parse_without_fragment(text: &str) -> Result<Url> {
         if text.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
             return Err("net/url: invalid control character in URL".to_owned());

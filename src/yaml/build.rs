@@ -51,7 +51,7 @@ struct Frame {
 }
 
 fn wrong(mark: Mark, message: impl Into<Cow<'static, str>>) -> Broken {
-    Broken { mark, message: message.into() }
+    Broken { mark, message: message.into(), go: None }
 }
 
 /// Builds one document.
@@ -68,12 +68,14 @@ pub(super) struct Builder<'a> {
     apart: Option<&'a str>,
     /// The entry that was completed last.
     pub(super) taken: Option<(String, Value)>,
+    /// Where a mapping or list stands as a key, and how many are open around it; read to its end to be shown.
+    bad_key: Option<(Mark, usize)>,
 }
 
 impl<'a> Builder<'a> {
     pub(super) fn new(options: &'a Options, nodes: usize) -> Self {
-        let anchors = BTreeMap::new();
-        Builder { options, open: Vec::new(), anchors, nodes, bytes: 0, copied: 0, apart: None, taken: None }
+        let (open, anchors) = (Vec::new(), BTreeMap::new());
+        Builder { options, open, anchors, nodes, bytes: 0, copied: 0, bad_key: None, apart: None, taken: None }
     }
 
     /// Gives the entries below a key of the outermost mapping away, one by one, in [`Builder::taken`].
@@ -129,9 +131,7 @@ impl<'a> Builder<'a> {
             return Err(wrong(mark, message));
         }
         if self.expects_key() {
-            let what = if matches!(content, Content::List(_)) { "list" } else { "mapping" };
-            let hint = "; if this is template text, quote it";
-            return Err(wrong(mark, format!("a {what} cannot be a key in JSON{hint}")));
+            self.bad_key = Some((mark, self.open.len()));
         }
         let start = self.weight();
         self.count(Weight { nodes: 1, bytes: 0 }, mark)?;
@@ -148,6 +148,12 @@ impl<'a> Builder<'a> {
             Content::List(items) => Value::Array(items),
             Content::Map { map, .. } => Value::Object(map),
         };
+        if let Some((mark, _)) = self.bad_key.filter(|(_, depth)| *depth == self.open.len()) {
+            let what = if value.is_array() { "list" } else { "mapping" };
+            let message = format!("a {what} cannot be a key in JSON; if this is template text, quote it");
+            let go = format!("invalid map key: {}", go_syntax(&value));
+            return Err(Broken { go: Some(go.into()), ..wrong(mark, message) });
+        }
         if anchor > 0 {
             let weight = Weight { nodes: self.nodes - start.nodes, bytes: self.bytes - start.bytes };
             self.count_copy(weight, mark)?;
@@ -357,6 +363,26 @@ fn key_of_value(value: &Value) -> Result<String, String> {
         },
         Value::Null => Err("a key is null; quote it".to_owned()),
         Value::Array(_) | Value::Object(_) => Err("a key is an alias to a mapping or list".to_owned()),
+    }
+}
+
+/// A value as Go's `%#v` prints it.
+fn go_syntax(value: &Value) -> String {
+    match value {
+        Value::Null => "interface {}(nil)".to_owned(),
+        Value::Bool(value) => value.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => format!("{text:?}"),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(go_syntax).collect();
+            format!("[]interface {{}}{{{}}}", items.join(", "))
+        }
+        Value::Object(map) => {
+            let entries: BTreeMap<&String, &Value> = map.iter().collect();
+            let entries: Vec<String> =
+                entries.into_iter().map(|(key, value)| format!("{key:?}:{}", go_syntax(value))).collect();
+            format!("map[interface {{}}]interface {{}}{{{}}}", entries.join(", "))
+        }
     }
 }
 

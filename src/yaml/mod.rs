@@ -28,6 +28,7 @@ mod resolve;
 mod read;
 
 mod locate;
+mod repeated;
 mod write;
 
 use std::fmt;
@@ -36,6 +37,7 @@ use serde_json::Value;
 
 pub use locate::{Step, locate, locate_items};
 pub use read::{read, read_all, read_apart};
+pub use repeated::repeated_keys;
 pub(crate) use write::in_order;
 pub use write::write;
 
@@ -116,12 +118,22 @@ pub struct Error {
     pub position: Position,
     /// What is wrong.
     pub message: String,
+    /// What Go says, where that follows from more than the message.
+    go: Option<Box<str>>,
 }
 
 impl Error {
+    /// An error at a place.
+    pub fn new(position: Position, message: impl Into<String>) -> Self {
+        Error { position, message: message.into(), go: None }
+    }
+
     /// The same in the words of Go's YAML packages, which charts see (`fromYaml`) and Helm's messages end in: with the
     /// line that Go counts, which is not always the one at fault.
     pub fn in_go(&self) -> String {
+        if let Some(words) = &self.go {
+            return format!("error converting YAML to JSON: yaml: {words}");
+        }
         let known = GO_WORDS.iter().find(|(ours, ..)| self.message.starts_with(ours));
         let (words, shift) = known.map_or((self.message.as_str(), 0), |(_, words, shift)| (*words, *shift));
         let line = self.position.line.saturating_add_signed(shift).max(1);

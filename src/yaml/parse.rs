@@ -59,7 +59,7 @@ pub(super) struct Parser<'a> {
 type Step<'a> = Result<(Event<'a>, Mark), Broken>;
 
 fn broken<'a>(mark: Mark, message: &'static str) -> Step<'a> {
-    Err(Broken { mark, message: Cow::Borrowed(message) })
+    Err(Broken { mark, message: Cow::Borrowed(message), go: None })
 }
 
 fn empty<'a>(mark: Mark) -> (Event<'a>, Mark) {
@@ -196,7 +196,9 @@ impl<'a> Parser<'a> {
             (Some(prefix), _) => prefix,
             (None, "" | "!") => handle,
             (None, "!!") => CORE_TAGS,
-            (None, _) => return Err(Broken { mark, message: Cow::Borrowed("a tag whose handle no %TAG names") }),
+            (None, _) => {
+                return Err(Broken { mark, message: Cow::Borrowed("a tag whose handle no %TAG names"), go: None });
+            }
         };
         Ok(format!("{prefix}{suffix}"))
     }

@@ -45,7 +45,7 @@ pub fn read(text: &[u8], options: &Options) -> Result<Value, Error> {
         && let Some(second) = reader.next_document()
     {
         let position = second.map_or_else(|error| error.position, |document| document.position);
-        return Err(Error { position, message: "a second document where one is expected".to_owned() });
+        return Err(Error::new(position, "a second document where one is expected"));
     }
     Ok(first.value)
 }
@@ -74,20 +74,20 @@ fn check<'a>(text: &'a [u8], options: &Options) -> Result<&'a str, Error> {
     let start = Position { line: 1, column: 1 };
     if text.len() > options.max_bytes {
         let message = format!("the text has {} bytes, more than the {} that are read", text.len(), options.max_bytes);
-        return Err(Error { position: start, message });
+        return Err(Error::new(start, message));
     }
     if text.starts_with(&[0xFF, 0xFE]) || text.starts_with(&[0xFE, 0xFF]) {
-        return Err(Error { position: start, message: "the text is UTF-16; save it as UTF-8".to_owned() });
+        return Err(Error::new(start, "the text is UTF-16; save it as UTF-8"));
     }
     let text = std::str::from_utf8(text).map_err(|error| {
         let valid = std::str::from_utf8(&text[..error.valid_up_to()]).unwrap_or_default();
         let byte = text.get(error.valid_up_to()).copied().unwrap_or_default();
-        Error { position: end_of(valid), message: format!("byte 0x{byte:02X} is not UTF-8") }
+        Error::new(end_of(valid), format!("byte 0x{byte:02X} is not UTF-8"))
     })?;
     if let Some(at) = control(text) {
         let character = text[at..].chars().next().unwrap_or_default();
         let message = format!("control character U+{:04X} is not allowed", u32::from(character));
-        return Err(Error { position: end_of(&text[..at]), message });
+        return Err(Error::new(end_of(&text[..at]), message));
     }
     Ok(text.strip_prefix('\u{FEFF}').unwrap_or(text))
 }
@@ -171,7 +171,8 @@ impl<'a> Reader<'a> {
     }
 
     fn error(&self, broken: Broken) -> Error {
-        Error { position: position(&self.text[self.start..], broken.mark), message: broken.message.into_owned() }
+        let position = position(&self.text[self.start..], broken.mark);
+        Error { position, message: broken.message.into_owned(), go: broken.go }
     }
 
     /// The next document, `None` at the end of the text.

@@ -26,10 +26,12 @@ pub(super) struct Mark {
 pub(super) struct Broken {
     pub(super) mark: Mark,
     pub(super) message: Cow<'static, str>,
+    /// What Go says, where it shows what it has read.
+    pub(super) go: Option<Box<str>>,
 }
 
 fn broken<T>(mark: Mark, message: impl Into<Cow<'static, str>>) -> Result<T, Broken> {
-    Err(Broken { mark, message: message.into() })
+    Err(Broken { mark, message: message.into(), go: None })
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

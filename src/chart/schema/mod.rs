@@ -15,7 +15,7 @@ use self::failure::{Failure, Kind, count, display, number, quote, quote_all};
 use self::references::Document;
 use super::coalesce::Scope;
 use super::dependencies::Member;
-use crate::template::{Map, Value};
+use crate::template::{Map, Value, json};
 
 /// Rules that are looked at for one file; a schema that needs more is taken for hostile.
 const MAX_STEPS: usize = 5_000_000;
@@ -46,7 +46,7 @@ pub(super) fn validate(member: &Member, values: &Map) -> String {
 
 /// Checks one value against the text of one schema.
 pub(super) fn check(schema: &[u8], value: &Json) -> Result<(), String> {
-    let schema: Json = serde_json::from_slice(schema).map_err(|error| error.to_string())?;
+    let schema: Json = serde_json::from_slice(schema).map_err(|error| in_go(schema, &error))?;
     // The crate also refuses dialects it does not know; for those there is nothing to check against.
     if let Err(error) = jsonschema::meta::options().validate(&schema)
         && !matches!(error.kind(), jsonschema::error::ValidationErrorKind::Referencing(_))
@@ -60,6 +60,15 @@ pub(super) fn check(schema: &[u8], value: &Json) -> Result<(), String> {
     match check.schema(&schema, value) {
         Ok(_) => Ok(()),
         Err(failure) => Err(format!("{}\n", failure.print())),
+    }
+}
+
+/// Why a text is no JSON, in Go's words.
+fn in_go(text: &[u8], error: &serde_json::Error) -> String {
+    match json::read(text) {
+        _ if error.is_eof() => if text.trim_ascii().is_empty() { "EOF" } else { "unexpected EOF" }.to_owned(),
+        Err(failure) => failure.to_string(),
+        Ok(_) => error.to_string(),
     }
 }
 
