@@ -18,8 +18,9 @@ fn whole(pattern: &str) -> Regex {
 static MAIL: LazyLock<Regex> = LazyLock::new(|| {
     let atom = format!(r"[a-zA-Z0-9!#$%&'*+\-/=?\^_`{{|}}~{BEYOND_ASCII}]+");
     let folded = r"(?:(?:[ \t]*\r\n)?[ \t]+)?";
+    // The library takes one letter between quotes, not more.
     let quoted = format!(
-        r#""(?:{folded}(?:[\x01-\x08\x0b\x0c\x0e-\x1f\x7f!\x23-\x5b\x5d-\x7e{BEYOND_ASCII}]|\([\x01-\x09\x0b-\x7f{BEYOND_ASCII}]))*{folded}""#
+        r#""{folded}(?:[\x01-\x08\x0b\x0c\x0e-\x1f\x7f!\x23-\x5b\x5d-\x7e{BEYOND_ASCII}]|\([\x01-\x09\x0b-\x7f{BEYOND_ASCII}]){folded}""#
     );
     let label = format!(r"[a-zA-Z0-9{BEYOND_ASCII}](?:[a-zA-Z0-9\-._~{BEYOND_ASCII}]*[a-zA-Z0-9{BEYOND_ASCII}])?");
     let top = format!(r"[a-zA-Z{BEYOND_ASCII}](?:[a-zA-Z0-9\-_~{BEYOND_ASCII}]*[a-zA-Z{BEYOND_ASCII}])?");
@@ -78,55 +79,79 @@ pub(super) fn is_request_url(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    #[test]
-    fn mail_addresses_are_told_as_helm_tells_them() {
-        for good in ["a@b.co", "first.last+tag@sub.example.org", "\"a b\"@example.com", "é@exämple.de", "a@b.co."] {
-            assert!(is_mail(good), "{good}");
-        }
-        for bad in ["", "a", "a@b", "a@b.c1", "@example.com", "a b@example.com", "a@-b.com", "<a@b.co>", "a..b@c.de"] {
-            assert!(!is_mail(bad), "{bad}");
-        }
-    }
+    // What govalidator says of each.
+    const MAILS: &[(&str, bool)] = &[
+        ("a@b.co", true),
+        ("first.last+tag@sub.example.org", true),
+        ("é@exämple.de", true),
+        ("a@b.co.", true),
+        ("\"a\"@example.com", true),
+        ("\" a\"@example.com", true),
+        ("\"ab\"@example.com", false),
+        ("\"\"@example.com", false),
+        ("", false),
+        ("a", false),
+        ("a@b", false),
+        ("a@b.c1", false),
+        ("@example.com", false),
+        ("a b@example.com", false),
+        ("a@-b.com", false),
+        ("<a@b.co>", false),
+        ("a..b@c.de", false),
+    ];
+    const URLS: &[(&str, bool)] = &[
+        ("https://example.com", true),
+        ("example.com", true),
+        ("example.com:80/x?y#z", true),
+        ("http://user:word@host/p", true),
+        ("ftp://a.b", true),
+        ("http://127.0.0.1:8080", true),
+        ("http://[2001:db8::1]/x", true),
+        ("http://[fe80::1%25eth0]/x", true),
+        ("http://a_b.example.org", true),
+        ("www.x.yz", true),
+        ("http://münchen.de", true),
+        ("http://localhost:8080", true),
+        ("http://a--b.c", true),
+        ("http://example.com.", true),
+        ("https://x", true),
+        ("mailto:a@b.co", true),
+        ("localhost", false),
+        ("", false),
+        ("abc", false),
+        ("none", false),
+        ("gopher://x.org", false),
+        (".example.com", false),
+        ("http://.com", false),
+        ("http://a b.com", false),
+        ("http://[zz]", false),
+        ("http://-a.b", false),
+        ("http://a.b.c.d.e/", false),
+        ("http://1.2.3", false),
+        ("http://foo@", false),
+        ("@foo", false),
+        ("a:b", false),
+    ];
+    const REQUESTS: &[(&str, bool)] = &[
+        ("https://example.com/icon.png", true),
+        ("data:image/png;base64,AAAA", true),
+        ("mailto:x", true),
+        ("HTTP://a#b", false),
+        ("", false),
+        ("example.com", false),
+        ("/icon.png", false),
+        ("://x", false),
+        ("http://a b", false),
+        ("1x:y", false),
+        ("http://a/%zz", false),
+    ];
 
     #[test]
-    fn urls_are_told_as_helm_tells_them() {
-        for good in [
-            "https://example.com",
-            "example.com",
-            "example.com:80/x?y#z",
-            "http://user:word@host/p",
-            "localhost",
-            "ftp://a.b",
-            "http://127.0.0.1:8080",
-            "http://[2001:db8::1]/x",
-            "http://a_b.example.org",
-            "www.x.yz",
-            "http://münchen.de",
-        ] {
-            assert!(is_url(good), "{good}");
-        }
-        for bad in [
-            "",
-            "abc",
-            "none",
-            "gopher://x.org",
-            ".example.com",
-            "http://.com",
-            "http://a b.com",
-            "mailto:a@b.co",
-            "http://[zz]",
-        ] {
-            assert!(!is_url(bad) || bad == "none" && false, "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_request_needs_a_scheme() {
-        for good in ["https://example.com/icon.png", "data:image/png;base64,AAAA", "mailto:x", "HTTP://a#b"] {
-            assert!(is_request_url(good), "{good}");
-        }
-        for bad in ["", "example.com", "/icon.png", "://x", "http://a b", "1x:y"] {
-            assert!(!is_request_url(bad), "{bad}");
+    fn addresses_are_told_as_helm_tells_them() {
+        for (table, tell) in [(MAILS, is_mail as fn(&str) -> bool), (URLS, is_url), (REQUESTS, is_request_url)] {
+            for (text, expected) in table {
+                assert_eq!(tell(text), *expected, "{text}");
+            }
         }
     }
 }
