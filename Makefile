@@ -20,6 +20,11 @@ soak: ## the demo's changes over and over; MINUTES=60 unless given; fails when m
 	cargo build --bin bowline --example demo
 	cargo run --quiet --example demo -- --soak $(or $(MINUTES),60)
 
+bench: ## what it costs, beside its limits and peers; UNITS=1000, SAMPLES=20, IDLE=60 seconds unless given
+	@tests/tools/build.sh control-plane
+	cargo build --release --bin bowline --example bench
+	cargo run --release --quiet --example bench -- --units $(or $(UNITS),1000) --samples $(or $(SAMPLES),20) --idle $(or $(IDLE),60)
+
 tools: ## build the control plane that the tests run (once, into .tools/)
 	@tests/tools/build.sh test
 

@@ -139,6 +139,26 @@ fn health_rules_of_the_repository_decide_when_a_unit_is_ready() {
     story.wait_ready(&both);
 }
 
+#[test]
+fn units_that_wait_take_no_place_from_others() {
+    let mut story = Story::new("waiting");
+    let home = story.cluster.namespace("waiting");
+    let settings = "apiVersion: bowline.dev/v1\nkind: Settings\ntimeout: 1h\nhealth:\n- group: \"\"\n  kind: ConfigMap\n  \
+                    healthy: o.data.state == \"on\"\n  otherwise: Progressing\n";
+    let mut files = vec![("bowline.yaml".to_owned(), settings.to_owned())];
+    // More than are written side by side, and none of them ever gets ready.
+    for number in 0..60 {
+        files.push((format!("{number}/bowline.yaml"), format!("unit: {{name: slow-{number:02}}}\n")));
+        files.push((format!("{number}/cm.yaml"), config_map(&home, &format!("slow-{number:02}"), "state", "off")));
+    }
+    files.push(("z/bowline.yaml".to_owned(), "unit: {name: zz-last}\n".to_owned()));
+    files.push(("z/cm.yaml".to_owned(), config_map(&home, "last", "state", "on")));
+    let named: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    story.commit("sixty that wait, and one behind them", &named);
+    story.start();
+    story.wait_there("configmap", &home, "last");
+}
+
 /// Requests of bowline that write to objects of a namespace.
 fn writes_to(story: &Story, mark: crate::common::cluster::Mark, namespace: &str) -> Vec<String> {
     let events = story.cluster.audit_since(mark);

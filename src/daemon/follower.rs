@@ -60,6 +60,8 @@ pub enum Message {
     Approved(BTreeSet<String>),
     /// This process leads from now on, or no more.
     Leads(bool),
+    /// A unit has written everything, and waits for health.
+    Written(UnitName),
     /// A unit is done.
     Done(UnitName, Box<Result<Done, record::Error>>),
 }
@@ -110,6 +112,18 @@ struct Running {
     cancel: CancellationToken,
     work: AbortHandle,
     began: Instant,
+    /// It has not come to its waits yet.
+    writes: bool,
+}
+
+/// Tells the follower, when it is dropped, that a unit has written everything and only waits from now on.
+struct Written(UnitName, mpsc::UnboundedSender<Message>);
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        // The follower has ended: nobody counts any more.
+        let _ = self.1.send(Message::Written(self.0.clone()));
+    }
 }
 
 /// Whether units are worked on.
@@ -234,6 +248,11 @@ impl Follower {
                 }
             }
             Message::Leads(leads) => self.leads(leads).await,
+            Message::Written(unit) => {
+                if let Some(running) = self.running.get_mut(&unit) {
+                    running.writes = false;
+                }
+            }
             Message::Done(unit, result) => {
                 self.done(&unit, *result);
                 if self.role == Role::Called && self.running.is_empty() {
@@ -532,8 +551,9 @@ impl Follower {
         let Some(prepared) = self.prepared.clone() else { return };
         let names: Vec<(UnitName, Trigger)> =
             self.pending.iter().map(|(name, trigger)| (name.clone(), *trigger)).collect();
+        let mut writing = self.running.values().filter(|running| running.writes).count();
         for (name, trigger) in names {
-            if self.running.len() >= self.share {
+            if writing >= self.share {
                 break;
             }
             if self.running.contains_key(&name) {
@@ -545,7 +565,10 @@ impl Follower {
             }
             self.pending.remove(&name);
             match prepared.task(&name, self.revisions.get(&name).cloned(), trigger) {
-                Some(task) => self.start(name, task),
+                Some(task) => {
+                    writing += 1;
+                    self.start(name, task);
+                }
                 None => debug!(unit = %name, "is no longer wanted"),
             }
         }
@@ -558,11 +581,12 @@ impl Follower {
         let cancel = task.cancel.clone();
         let (world, slots, outbox) = (self.world.clone(), self.slots.clone(), self.outbox.clone());
         self.units.entry(name.clone()).or_insert_with(UnitStatus::pending).waits.clear();
+        let written = Written(name.clone(), self.outbox.clone());
         let work = tokio::spawn(async move {
             let slot = slots.acquire_owned().await.ok();
-            reconcile(&world, &task, slot).await
+            reconcile(&world, &task, (slot, written)).await
         });
-        let running = Running { cancel, work: work.abort_handle(), began: Instant::now() };
+        let running = Running { cancel, work: work.abort_handle(), began: Instant::now(), writes: true };
         self.running.insert(name.clone(), running);
         tokio::spawn(async move {
             let unit = name.clone();

@@ -134,7 +134,8 @@ pub(super) fn service(object: &Object) -> Health {
 /// Many ingress controllers never write an address; the annotation of [`super::IGNORE`] turns the rule off.
 pub(super) fn ingress(object: &Object) -> Health {
     if list(object.value(), "/status/loadBalancer/ingress").is_empty() {
-        return progressing("waits for an address of the load balancer");
+        // Not every controller writes the address, and none may be there: shown, and not waited for (as Helm and Flux do).
+        return Health { ready: true, ..progressing("waits for an address of the load balancer") };
     }
     healthy("the load balancer has an address")
 }
