@@ -9,6 +9,7 @@ mod guard;
 mod inside;
 pub mod order;
 pub mod prune;
+mod replace;
 pub mod wait;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,13 +20,13 @@ use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _, stream};
 use serde_json::Value;
 
-use crate::cluster::objects::{Answer, explain, without_fields};
+use crate::cluster::objects::{Answer, explain, is_predecessor, without_fields};
 use crate::cluster::observe::{self, Coming, payload, set_uid};
 use crate::cluster::store::Store;
 use crate::cluster::{Actor, Cluster, Error, Force, Resource};
 use crate::diff::change::{Failure, Present};
 use crate::diff::marks::{is_ours, manager, unit_of};
-use crate::diff::{self, Action, Change, Changes, Entry, Observation, Observed, State};
+use crate::diff::{self, Action, Change, Changes, Entry, FieldConflict, Observation, Observed, State};
 use crate::object::{Object, ObjectId};
 use crate::render::{Item, Unit};
 
@@ -78,6 +79,9 @@ pub fn planned(unit: &Unit, last: &[Entry], changes: &Changes) -> Vec<Entry> {
         let id = item.object.id();
         let writes = actions.get(&id).is_some_and(|action| action.writes());
         match known.get(&id) {
+            Some(entry) if actions.get(&id) == Some(&Action::Recreated) => {
+                entries.push(Entry { state: State::Replacing, ..(*entry).clone() });
+            }
             Some(entry) => entries.push((*entry).clone()),
             None if writes => entries.push(Entry {
                 id,
@@ -199,6 +203,9 @@ impl Writer<'_> {
             (Action::Created, Some(Observation::Unverified(_))) => self.when_served(change, coming).await,
             (Action::Created, _) => self.create(change).await,
             (Action::Configured, Some(Observation::Present(present))) => self.configure(change, present, entry).await,
+            (Action::Recreated, Some(Observation::Replaced(replacement))) => {
+                self.replace(change, replacement, entry).await
+            }
             _ => self.keep(change, entry),
         }
     }
@@ -296,7 +303,9 @@ impl Writer<'_> {
         }
         let mut object = without_fields(&payload(self.item, &self.unit.name, Some(live)), &present.left);
         set_uid(&mut object, live.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default());
-        let force = if present.taken.is_empty() { Force::No } else { Force::Yes };
+        // What predecessors held is free once their claims have ended; whatever else is taken was allowed.
+        let free = |conflict: &FieldConflict| present.adopt && is_predecessor(&conflict.manager);
+        let force = if present.taken.iter().all(free) { Force::No } else { Force::Yes };
         let adopted = present.adopt || entry.is_some_and(|entry| entry.adopted);
         match self.send(&resource, &object, force).await {
             Ok(applied) => self.written(change, &applied.object, applied.warnings, adopted),
@@ -313,9 +322,15 @@ impl Writer<'_> {
     fn written(&self, change: &Change, answer: &Value, warnings: Vec<String>, adopted: bool) -> Written {
         let gvk = self.item.object.gvk();
         self.target.store.wrote(&gvk, answer);
-        let entry = Entry {
-            id: change.id.clone(),
-            api_version: gvk.api_version(),
+        let entry = Some(self.written_entry(answer, adopted));
+        Written { change: change.clone(), entry, warnings }
+    }
+
+    /// The entry of an object that is in the cluster as `answer` shows.
+    fn written_entry(&self, answer: &Value, adopted: bool) -> Entry {
+        Entry {
+            id: self.item.object.id(),
+            api_version: self.item.object.api_version().to_owned(),
             state: State::Applied,
             seen: Some(diff::Seen::of(answer, &manager(&self.unit.name))),
             desired: observe::desired(self.item, &self.unit.name),
@@ -323,8 +338,7 @@ impl Writer<'_> {
             since: 0,
             note: String::new(),
             policy: self.item.policy.clone(),
-        };
-        Written { change: change.clone(), entry: Some(entry), warnings }
+        }
     }
 
     fn refused(&self, change: &Change, error: &Error) -> Written {

@@ -23,7 +23,7 @@ pub struct Args {
 
 pub(super) async fn run(args: &Args) -> Result<Exit, Error> {
     let cluster = args.cluster.connect().await?;
-    let store = record::Store::new(cluster, &args.cluster.bowline_namespace, 10);
+    let store = record::Store::new(cluster, &args.cluster.bowline_namespace, super::HISTORY);
     let revisions = store.history(&args.unit).await;
     let revisions =
         revisions.map_err(|error| Error::new(format!("the history of {} cannot be read", args.unit)).because(error))?;
@@ -36,7 +36,8 @@ pub(super) async fn run(args: &Args) -> Result<Exit, Error> {
             .map(|revision| {
                 json!({
                     "revision": revision.number, "commit": revision.commit, "result": revision.status,
-                    "trigger": revision.trigger, "started": revision.started, "finished": revision.finished,
+                    "trigger": revision.trigger, "reason": revision.reason,
+                    "started": revision.started, "finished": revision.finished,
                     "changes": revision.results, "problems": revision.problems, "objects": revision.entries.len(),
                 })
             })
@@ -57,7 +58,10 @@ pub(super) async fn run(args: &Args) -> Result<Exit, Error> {
             revision.commit.author.split(" <").next().unwrap_or_default().to_owned(),
             revision.status.word().to_owned(),
             revision.results.len().to_string(),
-            revision.commit.subject().to_owned(),
+            match revision.reason.as_str() {
+                "" => revision.commit.subject().to_owned(),
+                reason => format!("{}: {reason}", revision.trigger),
+            },
         ]);
     }
     output::data(&format!("{table}\n"));

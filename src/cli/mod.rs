@@ -25,6 +25,7 @@ mod run;
 mod show;
 mod status;
 mod template;
+mod undelete;
 mod version;
 mod world;
 
@@ -60,10 +61,14 @@ enum Command {
     Status(status::Args),
     History(history::Args),
     Approve(approve::Args),
+    Undelete(undelete::Args),
     Config(config::Args),
     Completions(completions::Args),
     Version(version::Args),
 }
+
+/// Revisions of a unit that are kept, as the daemon does when its configuration says nothing.
+const HISTORY: u64 = 10;
 
 /// How a command that did its work ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +120,7 @@ fn dispatch(command: Command) -> Result<Exit, Error> {
         Command::Status(args) => block_on(status::run(&args))?,
         Command::History(args) => block_on(history::run(&args))?,
         Command::Approve(args) => block_on(approve::run(&args))?,
+        Command::Undelete(args) => block_on(undelete::run(&args))?,
         Command::Config(args) => config::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Version(args) => version::run(&args),

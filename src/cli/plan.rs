@@ -39,7 +39,7 @@ pub(super) async fn of(
     units: &[UnitName],
     form: show::Form,
 ) -> Result<Exit, Error> {
-    let pass = Pass::begin(repo, cluster, 10).await?;
+    let pass = Pass::begin(repo, cluster, super::HISTORY).await?;
     let mut due = pass.due();
     if !units.is_empty() {
         due.retain(|name| units.contains(name));

@@ -30,10 +30,12 @@ pub struct Args {
 pub(super) async fn run(args: &Args) -> Result<Exit, Error> {
     let cluster = args.cluster.connect().await?;
     let statuses = statuses(&cluster, &args.cluster.bowline_namespace, args.source.as_deref()).await?;
-    let store = record::Store::new(cluster, &args.cluster.bowline_namespace, 10);
+    let store = record::Store::new(cluster, &args.cluster.bowline_namespace, super::HISTORY);
     let loaded = store.load(args.source.as_deref()).await;
-    let revisions =
+    let mut revisions =
         loaded.map_err(|error| Error::new("the records of the cluster cannot be read").because(error))?.revisions;
+    // Of units that are gone nothing is left but their history.
+    revisions.retain(|_, revision| !revision.is_tombstone());
     let ready =
         |name: &UnitName| statuses.iter().find_map(|status| status.units.get(name)).is_none_or(|unit| unit.ready);
     let good = statuses

@@ -174,16 +174,25 @@ impl Refusal {
             && (!self.is_status || self.message.contains("the server could not find the requested resource"))
     }
 
-    /// A field was changed that may not change.
+    /// A field was changed that may not change, and nothing else is wrong.
     pub fn is_immutable(&self) -> bool {
-        self.code == 422
-            && !self.causes.is_empty()
-            && self.causes.iter().all(|cause| {
-                cause.field != "metadata.uid"
-                    && (cause.message.contains("immutable")
-                        || cause.message.contains("may not change")
-                        || cause.message.contains("updates to statefulset spec for fields other than"))
-            })
+        self.code == 422 && !self.causes.is_empty() && self.causes.iter().all(Cause::is_immutable)
+    }
+}
+
+impl Cause {
+    /// In the words of the API server's validation (1.30 to 1.36); each kind has its own.
+    fn is_immutable(&self) -> bool {
+        let words = [
+            "immutable",
+            "may not change",
+            "cannot change roleRef",
+            "updates to statefulset spec for fields other than",
+            "pod updates may not change fields other than",
+            "updates to parameters are forbidden",
+            "updates to provisioner are forbidden",
+        ];
+        self.field != "metadata.uid" && words.iter().any(|words| self.message.contains(words))
     }
 }
 

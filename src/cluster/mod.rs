@@ -5,16 +5,19 @@
 //! limiter    how many at once                           fence      which writes may go
 //! lease      who leads
 //! objects    get, dry run, apply, delete of one object   observe    live + dry run for every object of a unit
+//! contact    objects that are not ours yet               immutable  fields that cannot be changed in place
 //! watch      what changes, as digests of metadata        facts      what rendering may know
 //! cause      why a workload is not ready
 //! ```
 
 pub mod cause;
 pub mod client;
+mod contact;
 pub mod discovery;
 pub mod error;
 pub mod facts;
 pub mod fence;
+mod immutable;
 pub mod lease;
 pub mod limiter;
 pub mod objects;

@@ -13,14 +13,15 @@ use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _, stream};
 use serde_json::Value;
 
-use super::objects::{Force, explain, is_autoscaler, is_other_tool, without_fields};
+use super::contact::Claimant;
+use super::objects::{Force, explain, without_fields};
 use super::store::{Looked, Store};
 use super::{Actor, Cluster, Error, Refusal, Resource};
 use crate::diff::change::{Failure, Present};
 use crate::diff::compare::essence;
 use crate::diff::fields;
-use crate::diff::marks::{is_ours, manager, marked, unit_of};
-use crate::diff::{Digest, Entry, FieldConflict, Observation, Observed, State, Verdict};
+use crate::diff::marks::{manager, marked};
+use crate::diff::{Digest, Entry, Observation, Observed, State, Verdict};
 use crate::object::{Gvk, Object, ObjectId};
 use crate::render::{Drift, Item, Unit};
 use crate::unit::UnitName;
@@ -75,16 +76,16 @@ pub async fn observe(
     actor: &Actor,
 ) -> Observed {
     let entries: BTreeMap<&ObjectId, &Entry> = last.iter().map(|entry| (&entry.id, entry)).collect();
+    let uids: BTreeSet<&str> = last.iter().map(Entry::uid).filter(|uid| !uid.is_empty()).collect();
     let looks: Vec<BoxFuture<'_, _>> = unit
         .items
         .iter()
         .map(|item| {
             let id = item.object.id();
-            let entry = entries.get(&id).copied();
-            let look = Look { cluster, unit: &unit.name, item, id, actor, coming };
-            let handed_over = moved_from.contains_key(&look.id);
+            let (entry, from) = (entries.get(&id).copied(), moved_from.get(&id));
+            let look = Look { cluster, unit: &unit.name, item, id, actor, coming, entry, from, uids: &uids };
             async move {
-                let observation = look.observe(store, entry, handed_over).await;
+                let observation = look.observe(store).await;
                 (look.id, observation)
             }
             .boxed()
@@ -93,17 +94,25 @@ pub async fn observe(
     Observed { items: stream::iter(looks).buffer_unordered(SIDE_BY_SIDE).collect().await }
 }
 
-struct Look<'a> {
-    cluster: &'a Cluster,
-    unit: &'a UnitName,
-    item: &'a Item,
-    id: ObjectId,
-    actor: &'a Actor,
-    coming: &'a Coming,
+/// A look at one wanted object; first contacts go on in `contact`, fields that cannot change in `immutable`.
+pub(super) struct Look<'a> {
+    pub(super) cluster: &'a Cluster,
+    pub(super) unit: &'a UnitName,
+    pub(super) item: &'a Item,
+    pub(super) id: ObjectId,
+    pub(super) actor: &'a Actor,
+    pub(super) coming: &'a Coming,
+    /// What the record holds of it.
+    pub(super) entry: Option<&'a Entry>,
+    /// The unit that hands it over, as the plan of the commit says.
+    pub(super) from: Option<&'a UnitName>,
+    /// Uids of the unit's inventory: an object that is served in two groups is known by them.
+    pub(super) uids: &'a BTreeSet<&'a str>,
 }
 
 impl Look<'_> {
-    async fn observe(&self, store: Option<&Store>, entry: Option<&Entry>, handed_over: bool) -> Observation {
+    async fn observe(&self, store: Option<&Store>) -> Observation {
+        let entry = self.entry;
         let wanted_before = entry.is_some_and(|entry| entry.desired == desired(self.item, self.unit));
         let seen = entry.filter(|entry| entry.state == State::Applied).and_then(|entry| entry.seen.as_ref());
         if let Some(seen) = seen
@@ -120,13 +129,13 @@ impl Look<'_> {
         if self.item.policy.drift == Drift::Ignore && wanted_before {
             return match self.cluster.get(&resource, &self.id, self.actor).await {
                 Ok(Some(_)) => Observation::Untouched,
-                Ok(None) => self.first_contact(&resource, handed_over).await,
+                Ok(None) => self.first_contact(&resource).await,
                 Err(error) => self.failed(&error),
             };
         }
         match seen.map(|seen| seen.uid.as_str()) {
-            Some(uid) => self.ours(&resource, uid, handed_over, wanted_before).await,
-            None => self.first_contact(&resource, handed_over).await,
+            Some(uid) => self.ours(&resource, uid, wanted_before).await,
+            None => self.first_contact(&resource).await,
         }
     }
 
@@ -151,7 +160,7 @@ impl Look<'_> {
         })
     }
 
-    fn failed(&self, error: &Error) -> Observation {
+    pub(super) fn failed(&self, error: &Error) -> Observation {
         match error {
             Error::Unreachable { .. } | Error::Fenced { .. } => Observation::Failed(Failure {
                 message: format!("the server cannot be asked: {error}"),
@@ -183,93 +192,24 @@ impl Look<'_> {
         if refusal.is_immutable() { Observation::Immutable(failure) } else { Observation::Failed(failure) }
     }
 
-    /// An object that the record does not have, or that the server no longer has under the recorded uid.
-    async fn first_contact(&self, resource: &Resource, handed_over: bool) -> Observation {
-        let fresh = payload(self.item, self.unit, None);
-        if !handed_over {
-            match self.cluster.dry_run_create(resource, &fresh, &manager(self.unit), self.actor).await {
-                Ok(applied) => return Observation::Absent(Box::new(applied.object)),
-                Err(Error::Refused(refusal)) if refusal.code == 409 && refusal.reason == "AlreadyExists" => {}
-                Err(error) => return self.failed(&error),
-            }
-        }
-        let live = match self.cluster.get(resource, &self.id, self.actor).await {
-            Ok(Some(live)) => live,
-            // It went between the two requests: the next pass makes it.
-            Ok(None) if handed_over => return self.absent(resource, &fresh).await,
-            Ok(None) => {
-                return self
-                    .failed(&Error::Unreachable { doing: "looking".to_owned(), cause: "it came and went".to_owned() });
-            }
-            Err(error) => return self.failed(&error),
-        };
-        let marked_as = Object::new(live.clone()).ok().and_then(|object| unit_of(&object));
-        let ours = marked_as.as_ref() == Some(self.unit) && fields::applied(&live, &manager(self.unit)).is_some();
-        if ours {
-            let uid = live.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned();
-            return self.ours_live(resource, &uid, live, false).await;
-        }
-        self.adopt(resource, live, handed_over).await
-    }
-
-    async fn absent(&self, resource: &Resource, fresh: &Object) -> Observation {
-        match self.cluster.dry_run_create(resource, fresh, &manager(self.unit), self.actor).await {
-            Ok(applied) => Observation::Absent(Box::new(applied.object)),
-            Err(error) => self.failed(&error),
-        }
-    }
-
-    /// An object that is there and is not ours.
-    async fn adopt(&self, resource: &Resource, live: Value, handed_over: bool) -> Observation {
-        let payload = payload(self.item, self.unit, Some(&live));
-        let manager = manager(self.unit);
-        let unforced = self.cluster.dry_run_apply(resource, &payload, &manager, Force::No, self.actor).await;
-        let (conflicts, result) = match unforced {
-            Ok(applied) => (Vec::new(), Some(applied.object)),
-            Err(Error::Refused(refusal)) if !refusal.conflicts().is_empty() => (refusal.conflicts(), None),
-            Err(error) => return self.failed(&error),
-        };
-        let tool = other_tool(&live, &conflicts);
-        if let Some(tool) = tool {
-            return Observation::Failed(Failure {
-                message: format!("is held by {tool}, another tool that applies from Git"),
-                hint: "take the object out of one of the two".to_owned(),
-                temporary: false,
-            });
-        }
-        if !self.item.policy.adopt && !handed_over {
-            return Observation::Foreign(Box::new(live), conflicts);
-        }
-        let result = match result {
-            Some(result) => result,
-            None => match self.cluster.dry_run_apply(resource, &payload, &manager, Force::Yes, self.actor).await {
-                Ok(applied) => applied.object,
-                Err(error) => return self.failed(&error),
-            },
-        };
-        Observation::Present(Box::new(Present {
-            live,
-            result,
-            taken: conflicts,
-            left: Vec::new(),
-            adopt: !handed_over,
-            ownership_lost: true,
-            wanted_before: false,
-        }))
-    }
-
     /// An object that the record knows by uid.
-    async fn ours(&self, resource: &Resource, uid: &str, handed_over: bool, wanted_before: bool) -> Observation {
+    async fn ours(&self, resource: &Resource, uid: &str, wanted_before: bool) -> Observation {
         match self.cluster.get(resource, &self.id, self.actor).await {
             Ok(Some(live)) if live.pointer("/metadata/uid").and_then(Value::as_str) == Some(uid) => {
                 self.ours_live(resource, uid, live, wanted_before).await
             }
-            Ok(_) => self.first_contact(resource, handed_over).await,
+            Ok(_) => self.first_contact(resource).await,
             Err(error) => self.failed(&error),
         }
     }
 
-    async fn ours_live(&self, resource: &Resource, uid: &str, live: Value, wanted_before: bool) -> Observation {
+    pub(super) async fn ours_live(
+        &self,
+        resource: &Resource,
+        uid: &str,
+        live: Value,
+        wanted_before: bool,
+    ) -> Observation {
         if let Some(reason) = stopped(&live) {
             return Observation::Failed(Failure {
                 message: reason,
@@ -280,32 +220,21 @@ impl Look<'_> {
         let manager = manager(self.unit);
         let mut payload = payload(self.item, self.unit, Some(&live));
         set_uid(&mut payload, uid);
-        let mut taken = Vec::new();
-        let mut left = Vec::new();
+        let (mut left, mut taken) = (Vec::new(), Vec::new());
         let result = match self.cluster.dry_run_apply(resource, &payload, &manager, Force::No, self.actor).await {
             Ok(applied) => applied.object,
             Err(Error::Refused(refusal)) if !refusal.conflicts().is_empty() => {
-                let (of_autoscalers, held) = refusal
-                    .conflicts()
-                    .into_iter()
-                    .partition::<Vec<_>, _>(|conflict| is_autoscaler(&conflict.manager, &conflict.subresource));
-                let stopping: Vec<FieldConflict> = held
-                    .iter()
-                    .filter(|conflict| is_other_tool(&conflict.manager) || is_ours(&conflict.manager))
-                    .cloned()
-                    .collect();
-                if !stopping.is_empty() {
-                    return Observation::Held(stopping);
-                }
-                left = of_autoscalers;
-                taken = held;
+                (left, taken) = match self.share(refusal.conflicts(), Claimant::Owner) {
+                    Ok(shared) => shared,
+                    Err(held) => return held,
+                };
                 let payload = without_fields(&payload, &left);
                 match self.cluster.dry_run_apply(resource, &payload, &manager, Force::Yes, self.actor).await {
                     Ok(applied) => applied.object,
-                    Err(error) => return self.failed(&error),
+                    Err(error) => return self.not_applied(resource, &payload, live, error).await,
                 }
             }
-            Err(error) => return self.failed_strictly(resource, &payload, error).await,
+            Err(error) => return self.not_applied(resource, &payload, live, error).await,
         };
         let ownership_lost = essence(&live) == essence(&result)
             && fields::applied(&live, &manager) != fields::applied(&result, &manager);
@@ -318,6 +247,16 @@ impl Look<'_> {
             ownership_lost,
             wanted_before,
         }))
+    }
+
+    /// An apply to an object of ours that the server refuses.
+    async fn not_applied(&self, resource: &Resource, payload: &Object, live: Value, error: Error) -> Observation {
+        match error {
+            Error::Refused(refusal) if refusal.is_immutable() => {
+                self.immutable(resource, payload, live, &refusal).await
+            }
+            error => self.failed_strictly(resource, payload, error).await,
+        }
     }
 
     /// An apply's own message names a random part of the unknown fields; a create's names all.
@@ -351,17 +290,4 @@ pub fn set_uid(object: &mut Object, uid: &str) {
 fn stopped(live: &Value) -> Option<String> {
     let annotation = live.pointer("/metadata/annotations/bowline.dev~1reconcile").and_then(Value::as_str)?;
     (annotation == "disabled").then(|| "is stopped by the annotation bowline.dev/reconcile: disabled".to_owned())
-}
-
-fn entries(live: &Value) -> impl Iterator<Item = (&str, &Value)> {
-    let entries = live.pointer("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten();
-    entries
-        .filter(|entry| entry.get("subresource").is_none())
-        .filter_map(|entry| Some((entry.get("manager")?.as_str()?, entry)))
-}
-
-/// Another tool that applies from Git and holds the object.
-fn other_tool(live: &Value, conflicts: &[FieldConflict]) -> Option<String> {
-    let holders = entries(live).map(|(name, _)| name).chain(conflicts.iter().map(|conflict| conflict.manager.as_str()));
-    holders.into_iter().find(|name| is_other_tool(name)).map(str::to_owned)
 }

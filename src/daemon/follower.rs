@@ -18,7 +18,7 @@ use tracing::{debug, error, info, warn};
 
 use super::drift::Drifts;
 use super::retry::Retries;
-use super::status::{Fetch, Orphan, Status, UnitStatus};
+use super::status::{Fetch, Offer, Orphan, Status, UnitStatus};
 use super::sweep::{self, Sweep};
 use super::tell::Teller;
 use crate::apply::wait::{self, NotReady};
@@ -104,6 +104,8 @@ pub struct Follower {
     /// When drift that was left alone was last looked at.
     drifts_seen: Instant,
     units: BTreeMap<UnitName, UnitStatus>,
+    /// Objects that carry the marks of our units and are in no record.
+    strangers: BTreeSet<ObjectId>,
     fetch: Fetch,
 }
 
@@ -179,6 +181,7 @@ impl Follower {
             next_sweep: Instant::now() + sweep::pause(),
             drifts_seen: Instant::now(),
             units: BTreeMap::new(),
+            strangers: BTreeSet::new(),
             fetch: Fetch::default(),
         };
         (follower, outbox)
@@ -327,6 +330,7 @@ impl Follower {
                 self.failures.clear();
                 self.drifts.forget();
                 self.render(trigger).await;
+                self.forget_expired().await;
             }
             Err(panic) => {
                 error!(source = self.name, %panic, "reading the commit panicked; the last good commit stays wanted");
@@ -343,6 +347,7 @@ impl Follower {
             Ok(loaded) => {
                 self.revisions =
                     loaded.revisions.into_iter().map(|(name, revision)| (name, Arc::new(revision))).collect();
+                self.strangers.retain(|id| !self.revisions.values().any(|revision| revision.entry(id).is_some()));
                 self.damaged = loaded.damaged.iter().map(ToString::to_string).collect();
                 for damaged in &self.damaged {
                     error!(source = self.name, damaged, "a record cannot be read; its unit is not known");
@@ -353,6 +358,44 @@ impl Follower {
             Err(error) => {
                 warn!(source = self.name, %error, "the records cannot be read; nothing is done before");
                 false
+            }
+        }
+    }
+
+    /// Reads the records again: somebody else has written one.
+    fn read_again(&mut self) {
+        self.loaded = false;
+        // The follower itself holds the other end.
+        let _ = self.outbox.send(Message::FactsMoved);
+    }
+
+    /// Reads the records again when an object names a unit and is not in its record: a person brought it back.
+    fn meet_strangers(&mut self, unit: &UnitName, events: &[Event]) {
+        let Some(revision) = self.revisions.get(unit) else { return };
+        let is_there = |id: &ObjectId| match self.world.store.look(id) {
+            Looked::There(look) => look.unit.as_ref() == Some(unit),
+            Looked::Gone | Looked::NotYet => false,
+        };
+        let unknown = events.iter().map(|event| &event.id).filter(|id| revision.entry(id).is_none() && is_there(id));
+        let unknown: Vec<ObjectId> = unknown.cloned().collect();
+        // Each is looked up once: marks can be forged, and then no record ever knows the object.
+        let news = unknown.into_iter().filter(|id| self.strangers.insert(id.clone())).count();
+        if news > 0 {
+            self.read_again();
+        }
+    }
+
+    /// Drops the records of units that are gone for long.
+    async fn forget_expired(&mut self) {
+        let now = jiff::Timestamp::now();
+        let gone = |(name, revision): &(&UnitName, &Arc<Revision>)| {
+            revision.is_expired(now) && !self.rendered.units.contains_key(*name)
+        };
+        let expired: Vec<UnitName> = self.revisions.iter().filter(gone).map(|(name, _)| name.clone()).collect();
+        for name in expired {
+            match self.world.records.forget(&name).await {
+                Ok(()) => drop(self.revisions.remove(&name)),
+                Err(error) => debug!(unit = %name, %error, "the record of a unit that is gone stays for now"),
             }
         }
     }
@@ -464,6 +507,7 @@ impl Follower {
             if self.pending.contains_key(name) || self.running.contains_key(name) {
                 continue;
             }
+            self.meet_strangers(name, events);
             let Some(revision) = self.revisions.get(name) else { continue };
             if self.is_restless(revision) {
                 self.pending.insert(name.clone(), Trigger::Drift);
@@ -626,7 +670,7 @@ impl Follower {
             Err(error) => {
                 warn!(unit = %name, %error, "the unit could not be recorded; nothing more is written for it now");
                 if matches!(error, record::Error::Taken { .. }) {
-                    self.loaded = false;
+                    self.read_again();
                 }
                 self.units.entry(name.clone()).or_insert_with(UnitStatus::pending).fail(&error.to_string());
                 self.failures.failed(name);
@@ -649,8 +693,9 @@ impl Follower {
         status.messages.extend(self.drifts.restless(name, Instant::now()));
         let told = self.units.get(name).is_some_and(|known| known.says_the_same(&status));
         self.teller.unit(name, done, told);
-        self.log(name, done);
-        if done.revision.is_none() && done.outcome.changes.iter().all(|change| change.action != Action::Failed) {
+        self.log(name, done, told);
+        let ended = done.revision.as_ref().is_none_or(|revision| revision.is_tombstone());
+        if ended && done.outcome.changes.iter().all(|change| change.action != Action::Failed) {
             self.units.remove(name);
         } else {
             self.units.insert(name.clone(), status);
@@ -674,7 +719,8 @@ impl Follower {
         }
     }
 
-    fn log(&self, name: &UnitName, done: &Done) {
+    /// Logs what was done; what is wrong once, not at every try.
+    fn log(&self, name: &UnitName, done: &Done, told: bool) {
         if done.wrote {
             let count =
                 crate::diff::Changes { unit: name.clone(), changes: done.outcome.changes.clone(), keep_all: None }
@@ -683,6 +729,9 @@ impl Follower {
                 count.iter().map(|(action, number)| format!("{number} {}", action.word())).collect();
             let revision = done.revision.as_ref().map_or(0, |revision| revision.number);
             info!(unit = %name, revision, changes = words.join(", "), ok = done.succeeded(), "reconciled");
+        }
+        if told {
+            return;
         }
         for change in
             done.outcome.changes.iter().filter(|change| matches!(change.action, Action::Failed | Action::Conflict))
@@ -744,8 +793,8 @@ impl Follower {
         );
         status.orphans = self.orphans();
         status.drift = self.drifts.last();
-        if status.orphans.is_empty() {
-            status.orphans_approval = None;
+        if !status.orphans.is_empty() {
+            status.orphans_approval = commit::orphans(&self.revisions).as_ref().map(Offer::of);
         }
         self.teller.metrics.orphans(&self.name, status.orphans.len());
         self.teller.source(&status).await;

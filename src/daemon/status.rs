@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::drift::Drift;
 use crate::apply::wait::NotReady;
-use crate::diff::{Action, Entry};
+use crate::diff::{Action, Entry, commit};
 use crate::load::Desired;
 use crate::reconcile::Done;
 use crate::reconcile::commit::Prepared;
@@ -121,6 +121,13 @@ pub struct Offer {
     pub subject: String,
     /// What to approve.
     pub hash: String,
+}
+
+impl Offer {
+    /// The hash of an approval, without what it is about.
+    pub fn of(approval: &commit::Approval) -> Self {
+        Offer { subject: approval.subject.clone(), hash: approval.hash.clone() }
+    }
 }
 
 impl Orphan {
@@ -271,9 +278,7 @@ impl Status {
             approval,
             stale_approvals: prepared.map(|prepared| prepared.plan.stale.clone()).unwrap_or_default(),
             orphans: Vec::new(),
-            orphans_approval: prepared
-                .and_then(|prepared| prepared.plan.orphans.as_ref())
-                .map(|offer| Offer { subject: offer.subject.clone(), hash: offer.hash.clone() }),
+            orphans_approval: None,
             stale: rendered.stale.iter().map(|(copy, from)| format!("{copy} (copied from {from})")).collect(),
             drift: Vec::new(),
             damaged: damaged.to_vec(),

@@ -42,7 +42,7 @@ impl Teller {
     pub fn unit(&self, unit: &UnitName, done: &Done, told: bool) {
         for change in &done.outcome.changes {
             self.metrics.object(&unit.source, change.action.word());
-            if !change.conflicts.is_empty() {
+            if change.action == Action::Conflict && !told {
                 self.metrics.conflict(&unit.source);
             }
         }

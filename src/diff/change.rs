@@ -126,14 +126,44 @@ pub enum Observation {
     Present(Box<Present>),
     /// It is there, is not ours, and may not be taken over.
     Foreign(Box<Value>, Vec<FieldConflict>),
-    /// It is ours, and a field of it is held by somebody whom we do not overrule.
+    /// It is there, and its marks name another unit of bowline's.
+    Claimed(Claim),
+    /// A field of it is held by somebody whom we do not overrule.
     Held(Vec<FieldConflict>),
+    /// A field that cannot be changed in place is to change, and Git lets it be deleted and made anew for that.
+    Replaced(Box<Replacement>),
     /// It cannot be checked yet: its kind or its namespace comes in the same commit.
     Unverified(String),
     /// A field that cannot be changed in place is to change.
     Immutable(Failure),
     /// It is not valid, not allowed, or could not be asked for.
     Failed(Failure),
+}
+
+/// Another unit's claim on an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The unit that the marks of the object name.
+    pub unit: UnitName,
+    /// The object's uid.
+    pub uid: String,
+    /// Git says that it may be taken over: if the other unit has given it up.
+    pub adopt: bool,
+    /// Git says that it may be taken over even when nobody knows the other unit: it may be another bowline's.
+    pub force: bool,
+}
+
+/// A live object that is deleted and made anew.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Replacement {
+    /// The object now.
+    pub live: Value,
+    /// What the server makes of ours.
+    pub result: Value,
+    /// Why, and what becomes of the objects that it owns.
+    pub why: String,
+    /// The objects that it owns stay, and the new one takes them.
+    pub keeps_dependents: bool,
 }
 
 /// A live object and what the server would make of it.
@@ -336,6 +366,20 @@ fn decide(change: Change, observation: Option<&Observation>, entry: Option<&Entr
             change.conflicts.clone_from(conflicts);
             change
         }
+        Observation::Claimed(claim) => {
+            let mut change = change;
+            change.action = Action::Conflict;
+            change.message = format!("belongs to unit {}", claim.unit);
+            "take it out of one of the two; what the other unit leaves in the cluster (`prune: keep`) can then be adopted"
+                .clone_into(&mut change.hint);
+            change
+        }
+        Observation::Replaced(replacement) => {
+            let mut change = change.differing(Some(&replacement.live), Some(&replacement.result));
+            change.action = Action::Recreated;
+            change.message.clone_from(&replacement.why);
+            change
+        }
         Observation::Unverified(why) => {
             let mut change = change;
             change.action = Action::Created;
@@ -404,7 +448,9 @@ fn foreign(mut change: Change, live: &Value, conflicts: &[FieldConflict]) -> Cha
         .and_then(|entries| entries.iter().find(|entry| entry.get("subresource").is_none()))
         .and_then(|entry| entry.get("manager").and_then(Value::as_str))
         .unwrap_or("somebody else");
-    change.message = format!("exists and is not ours: made by {owner}");
+    let fields: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
+    let fields = if fields.is_empty() { "it has our values".to_owned() } else { fields.join("; ") };
+    change.message = format!("exists and is not ours: made by {owner} ({fields})");
     "set `adopt: true` (or the annotation bowline.dev/adopt) to take it over, or give yours another name"
         .clone_into(&mut change.hint);
     change.conflicts = conflicts.to_vec();

@@ -35,8 +35,6 @@ pub struct CommitPlan {
     pub held: BTreeMap<UnitName, String>,
     /// An approval that is missing; until it is given nothing of the units it is about is deleted.
     pub approval: Option<Approval>,
-    /// The hash that removes what was left in the cluster; `None` when there is nothing.
-    pub orphans: Option<Approval>,
     /// Lines of Git that approve nothing, or nothing any more.
     pub stale: Vec<Problem>,
 }
@@ -97,7 +95,7 @@ pub fn plan(
     for (unit, held) in held(rendered, last) {
         plan.held.insert(unit, held);
     }
-    let (mut removals, mut orphans) = (Vec::new(), Vec::new());
+    let mut removals = Vec::new();
     for (name, last) in last {
         if !rendered.units.contains_key(name) {
             plan.gone.push(name.clone());
@@ -112,7 +110,6 @@ pub fn plan(
                 }
                 Some(_) => {}
                 None if goes(entry, rendered) => removals.push(Removal::new(name, entry)),
-                None if entry.state == State::Orphaned && !entry.adopted => orphans.push(Removal::new(name, entry)),
                 None => {}
             }
         }
@@ -124,7 +121,8 @@ pub fn plan(
     let approved: BTreeSet<&str> = approved.iter().chain(rendered.approvals.keys()).map(String::as_str).collect();
     let mut known = BTreeSet::new();
     ask(&mut plan, rendered, removals, last, budget, &approved, &mut known);
-    offer_orphans(&mut plan, orphans, &approved, &mut known);
+    let orphans = offer(last.iter().map(|(name, last)| (name, last.entries)));
+    release(&mut plan, orphans, &approved, &mut known);
     plan.stale = stale(rendered, &known);
     plan
 }
@@ -244,24 +242,25 @@ fn renders_nothing(rendered: &Rendered, name: &UnitName) -> bool {
     !name.name.is_empty() && rendered.folder_units.contains(&name.name) && !filled
 }
 
-/// Says how what was left in the cluster can go, and lets it go when people have said so.
-fn offer_orphans(
-    plan: &mut CommitPlan,
-    orphans: Vec<Removal>,
-    approved: &BTreeSet<&str>,
-    known: &mut BTreeSet<String>,
-) {
-    if orphans.is_empty() {
-        return;
-    }
-    let offer = Approval::new("orphans", String::new(), orphans);
-    known.extend(offer.hashes());
-    for (unit, hash) in &offer.units {
+/// The hash that removes what was left in the cluster and bowline made, over some inventories; `None` when there is nothing.
+pub fn offer<'a>(last: impl Iterator<Item = (&'a UnitName, &'a [Entry])>) -> Option<Approval> {
+    let left = |entry: &&Entry| entry.state == State::Orphaned && !entry.adopted;
+    let of_unit = |(name, entries): (&'a UnitName, &'a [Entry])| {
+        entries.iter().filter(left).map(|entry| Removal::new(name, entry)).collect::<Vec<_>>()
+    };
+    let orphans: Vec<Removal> = last.flat_map(of_unit).collect();
+    (!orphans.is_empty()).then(|| Approval::new("orphans", String::new(), orphans))
+}
+
+/// Lets what was left in the cluster go when people have said so.
+fn release(plan: &mut CommitPlan, orphans: Option<Approval>, approved: &BTreeSet<&str>, known: &mut BTreeSet<String>) {
+    let Some(orphans) = orphans else { return };
+    known.extend(orphans.hashes());
+    for (unit, hash) in &orphans.units {
         if let Some(context) = plan.contexts.get_mut(unit) {
-            context.orphans_go = approved.contains(hash.as_str()) || approved.contains(offer.hash.as_str());
+            context.orphans_go = approved.contains(hash.as_str()) || approved.contains(orphans.hash.as_str());
         }
     }
-    plan.orphans = Some(offer);
 }
 
 /// Lines of Git whose hash is that of nothing: mistyped, carried out, or overtaken by another plan.
@@ -479,7 +478,7 @@ mod tests {
         last[1].state = State::Orphaned;
         last[2] = Entry { state: State::Orphaned, adopted: true, ..last[2].clone() };
         let plan = planned(&rendered, &[(&dev(), &last)], &[]);
-        let offer = plan.orphans.unwrap();
+        let offer = offer([(&dev(), last.as_slice())].into_iter()).unwrap();
         assert_eq!(offer.removals.len(), 1, "what was there before bowline is never deleted");
         assert!(!plan.contexts[&dev()].orphans_go);
         assert!(planned(&rendered, &[(&dev(), &last)], &[offer.hash.as_str()]).contexts[&dev()].orphans_go);

@@ -21,7 +21,10 @@ const DRIFT: &str = "bowline.dev/drift";
 const PRUNE: &str = "bowline.dev/prune";
 const ADOPT: &str = "bowline.dev/adopt";
 const IGNORE: &str = "bowline.dev/ignore";
-const OURS: [&str; 4] = [DRIFT, PRUNE, ADOPT, IGNORE];
+const FORCE: &str = "bowline.dev/force";
+const RECREATE: &str = "bowline.dev/recreate";
+const OURS: [&str; 6] = [DRIFT, PRUNE, ADOPT, IGNORE, FORCE, RECREATE];
+const FLAGS: [(&str, bool); 2] = [("true", true), ("false", false)];
 
 /// One object as Git has it.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,6 +64,10 @@ pub struct Overrides {
     pub adopt: Option<bool>,
     /// `bowline.dev/ignore`
     pub ignore: Option<Vec<String>>,
+    /// `bowline.dev/force`
+    pub force: Option<bool>,
+    /// `bowline.dev/recreate`
+    pub recreate: Option<bool>,
 }
 
 /// How a document is written.
@@ -278,12 +285,14 @@ impl Overrides {
         Overrides {
             drift: text(DRIFT).and_then(|text| word(DRIFT, text, &DRIFT_WORDS, faults)),
             prune: text(PRUNE).and_then(|text| word(PRUNE, text, &PRUNE_WORDS, faults)),
-            adopt: text(ADOPT).and_then(|text| word(ADOPT, text, &[("true", true), ("false", false)], faults)),
+            adopt: text(ADOPT).and_then(|text| word(ADOPT, text, &FLAGS, faults)),
             ignore: text(IGNORE).map(|text| {
                 let path = annotation_path(IGNORE);
                 let pointers = texts(&Value::String(text.to_owned())).unwrap_or_default();
                 pointers.iter().filter_map(|text| pointer(text, IGNORE, &path, faults)).collect()
             }),
+            force: text(FORCE).and_then(|text| word(FORCE, text, &FLAGS, faults)),
+            recreate: text(RECREATE).and_then(|text| word(RECREATE, text, &FLAGS, faults)),
         }
     }
 }

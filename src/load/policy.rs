@@ -14,12 +14,25 @@ pub struct Policy {
     /// Fields left to others, as JSON pointers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ignore: Vec<String>,
+    /// Whether fields may be taken from managers that nobody knows, when it is taken over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
+    /// Whether it may be deleted and made anew when a field that cannot change in place changes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recreate: bool,
 }
 
 impl Default for Policy {
-    /// Plain manifests: pruned when gone from Git, never taken over, corrected.
+    /// Plain manifests: pruned when gone from Git, never taken over, corrected, changed in place only.
     fn default() -> Self {
-        Policy { prune: Prune::Delete, adopt: false, drift: Drift::Correct, ignore: Vec::new() }
+        Policy {
+            prune: Prune::Delete,
+            adopt: false,
+            drift: Drift::Correct,
+            ignore: Vec::new(),
+            force: false,
+            recreate: false,
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Task, Trigger, World, desired};
 use crate::cluster::observe::Coming;
 use crate::cluster::store::{Looked, newer};
-use crate::diff::commit::{CommitPlan, Last, plan};
-use crate::diff::{Entry, State, Verdict};
+use crate::diff::commit::{Approval, CommitPlan, Last, plan};
+use crate::diff::{self, Entry, State, Verdict};
 use crate::object::{Gvk, ObjectId};
 use crate::record::{Commit, Revision, Status};
 use crate::render::{Budget, Rendered, Settings, Unit};
@@ -39,6 +39,7 @@ pub fn prepare(
 ) -> Prepared {
     let last: BTreeMap<UnitName, Last<'_>> = revisions
         .iter()
+        .filter(|(_, revision)| !revision.is_tombstone())
         .map(|(name, revision)| (name.clone(), Last { entries: &revision.entries, files: &revision.files }))
         .collect();
     let plan = plan(rendered, &last, &budget(rendered), approved);
@@ -50,6 +51,11 @@ pub fn prepare(
     }
     units.retain(|name, _| !plan.held.contains_key(name));
     Prepared { commit: commit.clone(), units, coming: Arc::new(coming(rendered)), plan, from: revisions.clone() }
+}
+
+/// The hash that removes what was left in the cluster and bowline made; `None` when there is nothing.
+pub fn orphans(revisions: &BTreeMap<UnitName, Arc<Revision>>) -> Option<Approval> {
+    diff::commit::offer(revisions.iter().map(|(name, revision)| (name, revision.entries.as_slice())))
 }
 
 /// The source's budget: of the units that state one, the least generous.

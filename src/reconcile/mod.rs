@@ -6,7 +6,9 @@
 //! ```
 //! A whole commit is prepared by [`commit::prepare`] before the first unit is reconciled.
 
+mod claims;
 pub mod commit;
+pub mod undelete;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -178,9 +180,7 @@ async fn look(world: &World, task: &Task) -> Look {
         }
     };
     let World { cluster, store, .. } = world;
-    let moved_from = &task.context.moved_from;
-    let known = (!task.thorough).then_some(store.as_ref());
-    let observed = observe::observe(cluster, known, &task.unit, last, moved_from, &task.coming, &actor).await;
+    let observed = claims::observe(world, task, last, &actor).await;
     let mut changes = diff::diff(&task.unit, last, &observed, &task.context);
     let target = Target { cluster, store, actor: &actor };
     prune::preview(target, deletion(world, task), last, &observed, &mut changes).await;
@@ -294,6 +294,7 @@ async fn begin(world: &World, task: &Task, changes: &Changes, planned: &[Entry])
         status: Status::Planned,
         commit: task.commit.clone(),
         trigger: task.trigger.word().to_owned(),
+        reason: String::new(),
         started: jiff::Timestamp::now().to_string(),
         finished: String::new(),
         desired,
@@ -405,11 +406,6 @@ async fn finish(
         return Ok((writing.is_new, writing.is_new));
     }
     revision.finished = jiff::Timestamp::now().to_string();
-    if revision.entries.is_empty() && task.unit.items.is_empty() {
-        world.records.forget(&revision.unit).await?;
-        writing.current = None;
-        return Ok((false, true));
-    }
     world.records.update(revision).await?;
     Ok((writing.is_new, true))
 }

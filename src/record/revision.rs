@@ -8,6 +8,9 @@ use crate::diff::{Action, Digest, Entry};
 use crate::object::ObjectId;
 use crate::unit::{Problem, UnitKind, UnitName};
 
+/// How long the record of a unit is kept when nothing is left of the unit: 30 days.
+const KEPT_AFTER_THE_END: jiff::SignedDuration = jiff::SignedDuration::from_hours(30 * 24);
+
 /// How far a revision has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -97,6 +100,9 @@ pub struct Revision {
     pub commit: Commit,
     /// Why the reconcile ran, as the trigger's word.
     pub trigger: String,
+    /// Why a person wanted it; empty for all that comes from Git.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
     /// RFC 3339.
     pub started: String,
     /// RFC 3339; empty while planned.
@@ -133,8 +139,51 @@ pub struct Place {
 }
 
 impl Revision {
+    /// Whether nothing is left of the unit: the record is kept for a while, so that what went can be brought back.
+    pub fn is_tombstone(&self) -> bool {
+        self.entries.is_empty() && self.status == Status::Applied
+    }
+
+    /// Whether nothing has been left of the unit for so long that its record may go.
+    pub fn is_expired(&self, now: jiff::Timestamp) -> bool {
+        let since = self.finished.parse::<jiff::Timestamp>();
+        self.is_tombstone() && since.is_ok_and(|since| now.duration_since(since) > KEPT_AFTER_THE_END)
+    }
+
     /// The entry of an object.
     pub fn entry(&self, id: &ObjectId) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.id == *id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_record_of_what_is_gone_is_kept_for_thirty_days() {
+        let mut revision = Revision {
+            format: 1,
+            unit: UnitName::namespace("main", "dev"),
+            kind: UnitKind::Namespace,
+            number: 3,
+            status: Status::Applied,
+            commit: Commit::default(),
+            trigger: "poll".into(),
+            reason: String::new(),
+            started: "2026-01-01T00:00:00Z".into(),
+            finished: "2026-01-01T00:00:01Z".into(),
+            desired: Digest::default(),
+            entries: Vec::new(),
+            files: BTreeSet::new(),
+            results: Vec::new(),
+            problems: Vec::new(),
+            place: Place::default(),
+        };
+        let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap();
+        assert!(!revision.is_expired(at("2026-01-30T00:00:00Z")));
+        assert!(revision.is_expired(at("2026-02-01T00:00:00Z")));
+        revision.finished.clear();
+        assert!(!revision.is_expired(at("2027-01-01T00:00:00Z")), "its end was never recorded");
     }
 }

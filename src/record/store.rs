@@ -154,6 +154,16 @@ impl Store {
         Ok(loaded)
     }
 
+    /// Reads the current revision of one unit; `None` when it has none.
+    ///
+    /// # Errors
+    /// The cluster refuses or does not answer, or the record is damaged.
+    pub async fn current(&self, unit: &UnitName) -> Result<Option<Revision>, Error> {
+        let secrets = self.list(&format!("{UNIT_LABEL}={},{CURRENT_LABEL}=true", label(unit))).await?;
+        let revisions = secrets.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        Ok(revisions.into_iter().max_by_key(|revision| revision.number))
+    }
+
     /// Reads all kept revisions of a unit, oldest first.
     ///
     /// # Errors
@@ -258,7 +268,7 @@ impl Store {
         Ok(())
     }
 
-    /// Removes all revisions of a unit that is gone from Git and from the cluster.
+    /// Removes all revisions of a unit that has been gone for long: see [`Revision::is_expired`].
     ///
     /// # Errors
     /// The cluster refuses or does not answer.

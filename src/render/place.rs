@@ -195,6 +195,8 @@ pub(super) fn policy(manifest: &Manifest, folder: &Folder, prune: Prune, adopt: 
         adopt: overrides.adopt.or(adopt).or(folder.adopt).unwrap_or(false),
         drift: overrides.drift.or(folder.drift).unwrap_or(Drift::Correct),
         ignore,
+        force: overrides.force.unwrap_or(false),
+        recreate: overrides.recreate.unwrap_or(false),
     }
 }
 

@@ -28,10 +28,14 @@ pub(crate) struct Story {
 impl Story {
     /// An empty repository on the shared control plane.
     pub(crate) fn new(name: &str) -> Self {
+        Story::on(name, TestCluster::shared())
+    }
+
+    /// An empty repository on a control plane.
+    pub(crate) fn on(name: &str, cluster: &'static TestCluster) -> Self {
         let folder = Folder::new("bowline-story-").expect("a temporary folder can be made");
         let source = unique(&name[..name.len().min(14)]);
         let own_namespace = format!("bowline-{source}");
-        let cluster = TestCluster::shared();
         let story = Story { cluster, source, own_namespace, kubeconfig: cluster.kubeconfig(), daemon: None, folder };
         fs::create_dir_all(story.repo()).expect("a folder can be made");
         story.git(&["init", "-q", "-b", "main"]);

@@ -37,7 +37,7 @@ impl User {
 }
 
 /// Asks one page of a daemon on this machine: status and body.
-fn page(port: u16, path: &str) -> Result<(u16, String)> {
+pub(crate) fn page(port: u16, path: &str) -> Result<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
