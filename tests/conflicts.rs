@@ -17,14 +17,18 @@ fn managers(object: &Value) -> Vec<&str> {
 /// Writes an object under a field manager of one's own.
 fn write_as(story: &Story, manager: &str, yaml: &str) {
     let manager = format!("--field-manager={manager}");
-    story.cluster.try_kubectl_with(&["apply", "--server-side", "--force-conflicts", &manager, "-f", "-"], yaml).unwrap();
+    story
+        .cluster
+        .try_kubectl_with(&["apply", "--server-side", "--force-conflicts", &manager, "-f", "-"], yaml)
+        .unwrap();
 }
 
 /// What bowline sent for one object since a mark: verbs with `dry` for dry runs.
 fn sent(story: &Story, mark: Mark, namespace: &str, name: &str) -> Vec<String> {
     let events = story.cluster.audit_since(mark);
     let ours = events.iter().filter(|event| event.user_agent.starts_with("bowline") && event.namespace() == namespace);
-    let about = ours.filter(|event| event.name() == name || (event.verb == "create" && event.uri.contains("configmaps")));
+    let about =
+        ours.filter(|event| event.name() == name || (event.verb == "create" && event.uri.contains("configmaps")));
     about.map(|event| format!("{}{}", event.verb, if event.is_dry_run() { " dry" } else { "" })).collect()
 }
 
@@ -52,8 +56,10 @@ fn a_first_contact_names_field_and_manager_once_however_often_it_is_tried() {
         anyhow::ensure!(tries() >= 4, "tried {} times", tries());
         Ok(())
     });
-    let writes: Vec<String> =
-        sent(&story, mark, &home, "settings").into_iter().filter(|verb| verb.starts_with("patch") && !verb.contains("dry")).collect();
+    let writes: Vec<String> = sent(&story, mark, &home, "settings")
+        .into_iter()
+        .filter(|verb| verb.starts_with("patch") && !verb.contains("dry"))
+        .collect();
     assert_eq!(writes, Vec::<String>::new(), "a first contact never forces");
     let told = || -> Vec<String> {
         let list = story.cluster.kubectl(&["get", "events", "-n", &home, "-o", "json"]);
@@ -79,9 +85,8 @@ fn a_first_contact_names_field_and_manager_once_however_often_it_is_tried() {
 fn adoption_ends_the_claims_of_kubectl_and_helm() {
     let mut story = Story::new("predecessors");
     let home = story.cluster.namespace("predecessors");
-    let two = |name: &str, value: &str| {
-        config_map(&home, name, "a", value).replace("data: {", "data: {gone: \"1\", ")
-    };
+    let two =
+        |name: &str, value: &str| config_map(&home, name, "a", value).replace("\ndata: {", "\ndata: {gone: \"1\", ");
     story.cluster.apply(&two("applied", "theirs"));
     story.cluster.try_kubectl_with(&["create", "-f", "-"], &two("created", "theirs")).unwrap();
     story.cluster.try_kubectl_with(&["create", "-f", "-"], &two("edited", "theirs")).unwrap();
@@ -143,7 +148,8 @@ fn a_manager_that_nobody_knows_is_overruled_only_by_a_word_on_the_object() {
     write_as(&story, "node-fetch", &config_map(&home, "settings", "a", "theirs"));
     write_as(&story, "node-fetch", &config_map(&home, "forced", "a", "theirs"));
     let forced = annotated(&config_map(&home, "forced", "a", "ours"), "bowline.dev/force: \"true\"");
-    let first = story.commit("no leave", &[("cm.yaml", &config_map(&home, "settings", "a", "ours")), ("forced.yaml", &forced)]);
+    let first =
+        story.commit("no leave", &[("cm.yaml", &config_map(&home, "settings", "a", "ours")), ("forced.yaml", &forced)]);
     story.start();
     story.wait_status(&first, |status| {
         let text = status["sources"][0].to_string();
@@ -152,7 +158,9 @@ fn a_manager_that_nobody_knows_is_overruled_only_by_a_word_on_the_object() {
     let second = story.commit("leave to adopt", &[("bowline.yaml", "adopt: true\n")]);
     story.wait_status(&second, |status| {
         let text = status["sources"][0].to_string();
-        text.contains("data.a is owned by node-fetch") && text.contains("bowline.dev/force") && !text.contains("forced conflict")
+        text.contains("data.a is owned by node-fetch")
+            && text.contains("bowline.dev/force")
+            && !text.contains("forced conflict")
     });
     assert_eq!(story.cluster.get("configmap", &home, "settings").unwrap()["data"]["a"], "theirs");
     assert_eq!(story.cluster.get("configmap", &home, "forced").unwrap()["data"]["a"], "ours");
@@ -167,10 +175,19 @@ fn an_autoscaler_keeps_its_field_when_the_workload_is_adopted() {
     // The autoscaler writes through the scale subresource; kubectl's own entry goes as any predecessor's.
     let scale = json!({"spec": {"replicas": 4}}).to_string();
     story.cluster.kubectl(&[
-        "patch", "deployment", "web", "-n", &home, "--subresource=scale", "--type=merge", "-p", &scale,
+        "patch",
+        "deployment",
+        "web",
+        "-n",
+        &home,
+        "--subresource=scale",
+        "--type=merge",
+        "-p",
+        &scale,
         "--field-manager=horizontal-pod-autoscaler",
     ]);
-    let first = story.commit("adopt", &[("bowline.yaml", "adopt: true\n"), ("web.yaml", &deployment(&home, "web", "nginx:2"))]);
+    let first =
+        story.commit("adopt", &[("bowline.yaml", "adopt: true\n"), ("web.yaml", &deployment(&home, "web", "nginx:2"))]);
     story.start();
     story.wait_ready(&first);
     let web = story.cluster.get("deployment", &home, "web").unwrap();
@@ -202,7 +219,8 @@ fn a_claim_that_was_bound_by_hand_keeps_its_volume() {
     story.wait_ready(&second);
     let data = story.cluster.get("pvc", &home, "data").unwrap();
     assert_eq!((&data["spec"]["volumeName"], &data["metadata"]["labels"]["tier"]), (&json!(volume), &json!("data")));
-    let entry = data["metadata"]["managedFields"].as_array().unwrap().iter().find(|entry| entry["operation"] == "Apply");
+    let entry =
+        data["metadata"]["managedFields"].as_array().unwrap().iter().find(|entry| entry["operation"] == "Apply");
     assert!(entry.unwrap()["fieldsV1"]["f:spec"]["f:volumeName"].is_null(), "what Git does not say is not ours");
 }
 
@@ -215,7 +233,11 @@ fn another_tool_that_applies_from_git_is_named_and_never_fought() {
         let theirs = annotated(&config_map(&home, "theirs", "a", "ours"), "bowline.dev/force: \"true\"");
         let first = story.commit(
             "both",
-            &[("bowline.yaml", "adopt: true\n"), ("theirs.yaml", &theirs), ("ours.yaml", &config_map(&home, "ours", "a", "ours"))],
+            &[
+                ("bowline.yaml", "adopt: true\n"),
+                ("theirs.yaml", &theirs),
+                ("ours.yaml", &config_map(&home, "ours", "a", "ours")),
+            ],
         );
         story.start();
         let held = format!("is held by {tool}, another tool that applies from Git");
@@ -229,8 +251,10 @@ fn another_tool_that_applies_from_git_is_named_and_never_fought() {
         let mark = story.cluster.audit_mark();
         let second = story.commit("another word", &[("ours.yaml", &config_map(&home, "ours", "a", "again"))]);
         story.wait_status(&second, |status| status["sources"][0].to_string().contains(&owned));
-        let writes: Vec<String> =
-            sent(&story, mark, &home, "ours").into_iter().filter(|verb| verb.starts_with("patch") && !verb.contains("dry")).collect();
+        let writes: Vec<String> = sent(&story, mark, &home, "ours")
+            .into_iter()
+            .filter(|verb| verb.starts_with("patch") && !verb.contains("dry"))
+            .collect();
         assert_eq!(writes, Vec::<String>::new());
         for name in ["theirs", "ours"] {
             assert_ne!(story.cluster.get("configmap", &home, name).unwrap()["data"]["a"], "ours", "{tool} {name}");

@@ -10,6 +10,8 @@ use super::{Exit, output};
 use crate::cluster::Cluster;
 use crate::cluster::client::Verb;
 use crate::daemon::status::{Approval, Offer, Orphan, Status};
+use crate::diff::commit::offer;
+use crate::diff::{Entry, State};
 use crate::error::Error;
 use crate::record::{self, Revision};
 use crate::unit::UnitName;
@@ -29,13 +31,14 @@ pub struct Args {
 
 pub(super) async fn run(args: &Args) -> Result<Exit, Error> {
     let cluster = args.cluster.connect().await?;
-    let statuses = statuses(&cluster, &args.cluster.bowline_namespace, args.source.as_deref()).await?;
+    let mut statuses = statuses(&cluster, &args.cluster.bowline_namespace, args.source.as_deref()).await?;
     let store = record::Store::new(cluster, &args.cluster.bowline_namespace, super::HISTORY);
     let loaded = store.load(args.source.as_deref()).await;
     let mut revisions =
         loaded.map_err(|error| Error::new("the records of the cluster cannot be read").because(error))?.revisions;
     // Of units that are gone nothing is left but their history.
     revisions.retain(|_, revision| !revision.is_tombstone());
+    statuses.extend(without_daemon(&statuses, &revisions));
     let ready =
         |name: &UnitName| statuses.iter().find_map(|status| status.units.get(name)).is_none_or(|unit| unit.ready);
     let good = statuses
@@ -62,6 +65,32 @@ pub(super) async fn statuses(cluster: &Cluster, namespace: &str, only: Option<&s
     let mut statuses: Vec<Status> = read.filter(|status| only.is_none_or(|only| only == status.source)).collect();
     statuses.sort_by(|one, other| one.source.cmp(&other.source));
     Ok(statuses)
+}
+
+/// What the records alone tell of sources that no daemon follows: what was left in the cluster.
+fn without_daemon(statuses: &[Status], revisions: &BTreeMap<UnitName, Revision>) -> Vec<Status> {
+    let mut sources: BTreeMap<&str, Vec<(&UnitName, &Revision)>> = BTreeMap::new();
+    for (name, revision) in revisions {
+        sources.entry(&name.source).or_default().push((name, revision));
+    }
+    sources.retain(|source, _| !statuses.iter().any(|status| status.source == *source));
+    let told = sources.into_iter().filter_map(|(source, units)| {
+        let inventories = || units.iter().map(|(name, revision)| (*name, revision.entries.as_slice()));
+        let of_unit = |(name, entries): (&UnitName, &[Entry])| {
+            let left = entries.iter().filter(|entry| entry.state == State::Orphaned);
+            left.map(|entry| Orphan::of(name, entry)).collect::<Vec<_>>()
+        };
+        let orphans: Vec<Orphan> = inventories().flat_map(of_unit).collect();
+        let newest = units.iter().max_by_key(|(_, revision)| revision.commit.time)?;
+        (!orphans.is_empty()).then(|| Status {
+            source: source.to_owned(),
+            commit: Some(newest.1.commit.clone()),
+            orphans_approval: offer(inventories()).as_ref().map(Offer::of),
+            orphans,
+            ..Status::default()
+        })
+    });
+    told.collect()
 }
 
 fn units(statuses: &[Status], revisions: &BTreeMap<UnitName, Revision>) -> Vec<Value> {

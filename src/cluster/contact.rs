@@ -130,14 +130,21 @@ impl Look<'_> {
         let (left, others): (Vec<FieldConflict>, Vec<FieldConflict>) =
             conflicts.into_iter().partition(|conflict| is_autoscaler(&conflict.manager, &conflict.subresource));
         let handing_over = self.from.map(manager);
-        let stops = |conflict: &&FieldConflict| {
+        // Two that apply for ever never end well, whatever anybody forces.
+        let rival = |conflict: &FieldConflict| {
             let name = conflict.manager.as_str();
-            let of_another_unit = is_ours(name) && handing_over.as_deref() != Some(name);
-            let stranger = claimant == Claimant::Adopter && !is_predecessor(name) && !self.item.policy.force;
-            is_other_tool(name) || of_another_unit || stranger
+            is_other_tool(name) || is_ours(name) && handing_over.as_deref() != Some(name)
         };
-        let held: Vec<FieldConflict> = others.iter().filter(stops).cloned().collect();
-        if held.is_empty() { Ok((left, others)) } else { Err(Observation::Held(held)) }
+        let stranger = |conflict: &FieldConflict| {
+            claimant == Claimant::Adopter && !is_predecessor(&conflict.manager) && !self.item.policy.force
+        };
+        let held: Vec<FieldConflict> =
+            others.iter().filter(|conflict| rival(conflict) || stranger(conflict)).cloned().collect();
+        if held.is_empty() {
+            return Ok((left, others));
+        }
+        let may_force = !held.iter().any(rival);
+        Err(Observation::Held { conflicts: held, may_force })
     }
 }
 

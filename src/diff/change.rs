@@ -129,7 +129,12 @@ pub enum Observation {
     /// It is there, and its marks name another unit of bowline's.
     Claimed(Claim),
     /// A field of it is held by somebody whom we do not overrule.
-    Held(Vec<FieldConflict>),
+    Held {
+        /// The fields, each with its holder.
+        conflicts: Vec<FieldConflict>,
+        /// A word on the object in Git would overrule them.
+        may_force: bool,
+    },
     /// A field that cannot be changed in place is to change, and Git lets it be deleted and made anew for that.
     Replaced(Box<Replacement>),
     /// It cannot be checked yet: its kind or its namespace comes in the same commit.
@@ -356,13 +361,15 @@ fn decide(change: Change, observation: Option<&Observation>, entry: Option<&Entr
         Observation::Absent(result) => created(change, result, entry),
         Observation::Present(present) => present_change(change, present, entry, drift, own),
         Observation::Foreign(live, conflicts) => foreign(change, live, conflicts),
-        Observation::Held(conflicts) => {
+        Observation::Held { conflicts, may_force } => {
             let owners: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
             let mut change = change;
             change.action = Action::Conflict;
             change.message = owners.join("; ");
-            "leave the field to its owner with the annotation bowline.dev/ignore, or end the other owner's claim"
-                .clone_into(&mut change.hint);
+            let otherwise =
+                if *may_force { "take it with bowline.dev/force: \"true\"" } else { "end the other owner's claim" };
+            change.hint =
+                format!("leave the field to its owner with the annotation bowline.dev/ignore, or {otherwise}");
             change.conflicts.clone_from(conflicts);
             change
         }

@@ -162,24 +162,12 @@ mod tests {
 
     #[test]
     fn the_record_of_what_is_gone_is_kept_for_thirty_days() {
-        let mut revision = Revision {
-            format: 1,
-            unit: UnitName::namespace("main", "dev"),
-            kind: UnitKind::Namespace,
-            number: 3,
-            status: Status::Applied,
-            commit: Commit::default(),
-            trigger: "poll".into(),
-            reason: String::new(),
-            started: "2026-01-01T00:00:00Z".into(),
-            finished: "2026-01-01T00:00:01Z".into(),
-            desired: Digest::default(),
-            entries: Vec::new(),
-            files: BTreeSet::new(),
-            results: Vec::new(),
-            problems: Vec::new(),
-            place: Place::default(),
-        };
+        let mut revision: Revision = serde_json::from_value(serde_json::json!({
+            "format": 1, "unit": "main/dev", "kind": "namespace", "number": 3, "status": "applied", "trigger": "poll",
+            "commit": Commit::default(), "started": "2026-01-01T00:00:00Z", "finished": "2026-01-01T00:00:01Z",
+            "desired": Digest::default(), "entries": [], "files": [],
+        }))
+        .unwrap();
         let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap();
         assert!(!revision.is_expired(at("2026-01-30T00:00:00Z")));
         assert!(revision.is_expired(at("2026-02-01T00:00:00Z")));

@@ -97,12 +97,14 @@ fn event(namespace: &str, instance: &str, subject: &Subject, weight: Weight, rea
         message.push_str(" ...");
     }
     let seconds = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    // The server takes an event only if both namespaces are equal (measured on 1.36), also when the object has none.
+    let of_object = if subject.id.namespace.is_empty() { namespace } else { &subject.id.namespace };
     json!({
         "apiVersion": "v1", "kind": "Event",
         "metadata": {"generateName": "bowline-", "namespace": namespace},
         "involvedObject": {
             "apiVersion": subject.api_version, "kind": subject.id.kind, "name": subject.id.name,
-            "namespace": subject.id.namespace, "uid": subject.uid,
+            "namespace": of_object, "uid": subject.uid,
         },
         "type": if weight == Weight::Normal { "Normal" } else { "Warning" },
         "reason": reason, "message": message, "action": "Reconcile",
