@@ -28,6 +28,7 @@ pub mod template;
 pub mod chart;
 pub mod kustomize;
 
+pub mod fetch;
 pub mod load;
 pub mod source;
 

@@ -1,6 +1,11 @@
-//! JSON as Go's package writes structs: in their order, with `<`, `>` and `&` escaped.
+//! JSON as Go's package writes structs: in their order, with `<`, `>` and `&` escaped. Digests are taken of these bytes.
 
 use serde::Serialize;
+
+/// On one line.
+pub(crate) fn line(value: &impl Serialize) -> String {
+    escape(&serde_json::to_string(value).unwrap_or_default())
+}
 
 /// With two blanks for each level.
 pub(crate) fn pretty(value: &impl Serialize) -> String {

@@ -25,14 +25,14 @@ mod dependencies;
 mod documents;
 mod error;
 mod glob;
-mod go_json;
+pub(crate) mod go_json;
 mod ignore;
 mod manifest;
 mod objects;
 mod output;
 mod paths;
 mod schema;
-mod version;
+pub(crate) mod version;
 
 pub mod index;
 pub mod lint;

@@ -214,3 +214,20 @@ pub(crate) fn chain(error: reqwest::Error) -> String {
     }
     text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(1_000).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::Forbidden;
+
+    #[test]
+    fn a_name_leads_no_nearer_than_allowed() {
+        let clients = Clients::new(Settings::standard("test"));
+        // Port 1 answers nobody: who gets that far was let through.
+        let ask = |reach| clients.get(reach).unwrap().get("http://localhost:1/").send().unwrap_err();
+        for (reach, is_forbidden) in [(Reach::World, true), (Reach::Site, true), (Reach::Machine, false)] {
+            let error = ask(reach);
+            assert_eq!(Forbidden::within(&error).is_some(), is_forbidden, "{reach:?}: {}", chain(error));
+        }
+    }
+}

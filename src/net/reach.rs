@@ -3,7 +3,8 @@
 //! A server on the internet may lead to others on the internet. It may not lead into the private network we stand in, to
 //! this machine, or to the metadata service that clouds offer on the link and that hands out our own rights.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Url;
@@ -28,6 +29,14 @@ impl Reach {
             IpAddr::V4(v4) => of_v4(v4),
             IpAddr::V6(v6) => of_v6(v6),
         }
+    }
+
+    /// Of the nearest address that a host's name stands for, or of the host if it is an address itself.
+    pub(crate) fn of_host(url: &Url) -> io::Result<Reach> {
+        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        let port = url.port_or_known_default().unwrap_or(443);
+        let addresses = (host, port).to_socket_addrs()?;
+        Ok(addresses.map(|address| Reach::of(address.ip())).max().unwrap_or(Reach::World))
     }
 
     /// Of a host that is an address itself.
@@ -144,5 +153,6 @@ mod tests {
         assert_eq!(of("http://localhost/"), None);
         assert_eq!(of("http://[fe80::1]:80/"), Some(Reach::Link));
         assert_eq!(of("http://0xA9FEA9FE/"), Some(Reach::Link));
+        assert_eq!(Reach::of_host(&Url::parse("http://localhost/").unwrap()).unwrap(), Reach::Machine);
     }
 }

@@ -91,10 +91,16 @@ impl Home {
     /// Runs Helm 4.
     #[track_caller]
     pub(crate) fn helm(&self, arguments: &[&str]) -> Ran {
+        self.helm_with(arguments, b"")
+    }
+
+    /// Runs Helm 4 with text on its standard input.
+    #[track_caller]
+    pub(crate) fn helm_with(&self, arguments: &[&str], input: &[u8]) -> Ran {
         let program = cluster::find("helm").unwrap_or_else(|error| panic!("{error}"));
         let mut command = Command::new(program);
         command.env_clear().env("PATH", "/usr/bin:/bin");
-        self.run(command, arguments, b"")
+        self.run(command, arguments, input)
     }
 
     fn run(&self, mut command: Command, arguments: &[&str], input: &[u8]) -> Ran {

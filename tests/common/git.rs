@@ -253,7 +253,7 @@ impl GitServer {
     /// Serves them over HTTPS; returns the certificate to trust, in PEM form.
     pub(crate) fn start_tls(root: &Path) -> (Self, String) {
         let made = Certificate::new();
-        (GitServer::serve(root, Some(made.server())), made.certificate)
+        (GitServer::serve(root, Some(made.server(None))), made.certificate)
     }
 
     fn serve(root: &Path, tls: Option<Arc<rustls::ServerConfig>>) -> Self {

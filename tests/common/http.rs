@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use rustls::server::WebPkiClientVerifier;
+
 /// A request as the server saw it.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
@@ -162,9 +164,10 @@ pub(crate) fn head(stream: &mut dyn Stream, status: &str, headers: &[(&str, &str
     stream.write_all(b"\r\n")
 }
 
-/// A certificate for `localhost` and 127.0.0.1, signed by itself, in PEM form.
+/// A certificate for `localhost` and 127.0.0.1, signed by itself, and its key, in PEM form.
 pub(crate) struct Certificate {
     pub(crate) certificate: String,
+    pub(crate) key: String,
     made: rcgen::CertifiedKey<rcgen::KeyPair>,
 }
 
@@ -173,15 +176,24 @@ impl Certificate {
     pub(crate) fn new() -> Self {
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
         let made = rcgen::generate_simple_self_signed(names).unwrap();
-        Certificate { certificate: made.cert.pem(), made }
+        Certificate { certificate: made.cert.pem(), key: made.signing_key.serialize_pem(), made }
     }
 
-    /// A server's side of TLS.
-    pub(crate) fn server(&self) -> Arc<rustls::ServerConfig> {
+    /// A server's side of TLS; `client` is the only certificate that it lets in.
+    pub(crate) fn server(&self, client: Option<&Certificate>) -> Arc<rustls::ServerConfig> {
         let key = rustls_pki_types::PrivateKeyDer::try_from(self.made.signing_key.serialize_der()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider);
-        let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        let config = rustls::ServerConfig::builder_with_provider(provider.clone());
+        let config = config.with_safe_default_protocol_versions().unwrap();
+        let config = match client {
+            None => config.with_no_client_auth(),
+            Some(client) => {
+                let mut roots = rustls::RootCertStore::empty();
+                roots.add(client.made.cert.der().clone()).unwrap();
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                config.with_client_cert_verifier(verifier.build().unwrap())
+            }
+        };
         Arc::new(config.with_single_cert(vec![self.made.cert.der().clone()], key).unwrap())
     }
 }

@@ -3,5 +3,7 @@
 pub(crate) mod bowline;
 pub(crate) mod charts;
 pub(crate) mod cluster;
+pub(crate) mod files;
 pub(crate) mod git;
 pub(crate) mod http;
+pub(crate) mod registry;
