@@ -28,6 +28,7 @@ mod drift;
 mod eval;
 mod faults;
 mod kustomize;
+mod owned;
 mod references;
 mod serving;
 mod settle;
