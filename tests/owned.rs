@@ -248,9 +248,14 @@ fn owned(ours: &Value, live: Option<&Value>) -> Value {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a long run is asked for by hand")]
+fn edits() -> usize {
+    std::env::var("BOWLINE_EDITS").ok().and_then(|text| text.parse().ok()).unwrap_or(EDITS)
+}
+
 #[test]
 fn an_owned_value_has_changed_if_and_only_if_it_is_noticed() {
-    let edits = std::env::var("BOWLINE_EDITS").ok().and_then(|text| text.parse().ok()).unwrap_or(EDITS);
+    let edits = edits();
     let control = TestCluster::shared();
     let (home, group) = (control.namespace("owned"), format!("{}.example.com", unique("owned")));
     control.apply(&definition(&group));
@@ -310,6 +315,6 @@ async fn follow(subject: &Subject<'_>, kind: &Kind, edits: usize, seed: u64) {
             assert_eq!(!fields.is_empty(), changed, "the dry run sees something else: {story}");
         }
     }
-    assert!(changes > edits / 8, "{} of {edits} edits changed something of ours", changes);
+    assert!(changes > edits / 8, "{changes} of {edits} edits changed something of ours");
     assert!(notices < edits, "everything is noticed, whatever it is");
 }
