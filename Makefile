@@ -15,8 +15,9 @@ test: ## all tests, on a real control plane
 	@tests/tools/build.sh test
 	cargo test --no-fail-fast
 
-soak: ## the demo's changes over and over; MINUTES=60 unless given; fails when memory grows
+soak: ## the long tests, then the demo's changes over and over; MINUTES=60 unless given; fails when memory grows
 	@tests/tools/build.sh control-plane
+	cargo test --test it -- --ignored soak
 	cargo build --bin bowline --example demo
 	cargo run --quiet --example demo -- --soak $(or $(MINUTES),60)
 

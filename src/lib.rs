@@ -16,6 +16,7 @@
 //! `object` only. `cluster` is the only Kubernetes I/O.
 
 pub mod error;
+pub mod failpoint;
 pub mod net;
 pub mod object;
 pub mod unit;

@@ -27,6 +27,7 @@ use crate::cluster::{Actor, Cluster, Error, Force, Resource};
 use crate::diff::change::{Failure, Present};
 use crate::diff::marks::{is_ours, manager, unit_of};
 use crate::diff::{self, Action, Change, Changes, Entry, FieldConflict, Observation, Observed, State};
+use crate::failpoint::{Point, reach};
 use crate::object::{Object, ObjectId};
 use crate::render::{Item, Unit};
 
@@ -70,7 +71,9 @@ pub struct Target<'a> {
 }
 
 /// The inventory as it must be recorded before the first write: what was there, and what will be.
-pub fn planned(unit: &Unit, last: &[Entry], changes: &Changes) -> Vec<Entry> {
+///
+/// What is taken over says so from the start: it is never deleted, also when the process ends right after the write.
+pub fn planned(unit: &Unit, last: &[Entry], observed: &Observed, changes: &Changes) -> Vec<Entry> {
     let known: BTreeMap<&ObjectId, &Entry> = last.iter().map(|entry| (&entry.id, entry)).collect();
     let actions: BTreeMap<&ObjectId, Action> =
         changes.changes.iter().map(|change| (&change.id, change.action)).collect();
@@ -78,18 +81,19 @@ pub fn planned(unit: &Unit, last: &[Entry], changes: &Changes) -> Vec<Entry> {
     for item in &unit.items {
         let id = item.object.id();
         let writes = actions.get(&id).is_some_and(|action| action.writes());
+        let adopts = writes && matches!(observed.items.get(&id), Some(Observation::Present(present)) if present.adopt);
         match known.get(&id) {
             Some(entry) if actions.get(&id) == Some(&Action::Recreated) => {
                 entries.push(Entry { state: State::Replacing, ..(*entry).clone() });
             }
-            Some(entry) => entries.push((*entry).clone()),
+            Some(entry) => entries.push(Entry { adopted: entry.adopted || adopts, ..(*entry).clone() }),
             None if writes => entries.push(Entry {
                 id,
                 api_version: item.object.api_version().to_owned(),
                 state: State::Planned,
                 seen: None,
                 desired: diff::Digest::default(),
-                adopted: false,
+                adopted: adopts,
                 since: 0,
                 note: String::new(),
                 policy: item.policy.clone(),
@@ -156,6 +160,9 @@ pub async fn apply(
             }
             results.insert(change.id.clone(), change);
         }
+        if !made.is_empty() {
+            reach(Point::ApplyTier);
+        }
         if tier.wait && !made.is_empty() {
             wait::healthy(target.store, &made, SERVED_WITHIN).await;
         }
@@ -212,16 +219,18 @@ impl Writer<'_> {
 
     /// Nothing is written; the entry is brought up to what was seen.
     fn keep(&self, change: &Change, entry: Option<Entry>) -> Written {
-        let entry = entry.map(|mut entry| {
-            if change.action == Action::Unchanged && entry.state == State::Applied {
-                entry.policy = self.item.policy.clone();
-                entry.desired = observe::desired(self.item, &self.unit.name);
-                if let Some(Observation::Present(present)) = self.observation {
-                    entry.seen = Some(diff::Seen::of(&present.live, &manager(&self.unit.name)));
-                }
+        let entry = match (change.action, self.observation, entry) {
+            // It is as wanted: also what a process that ended in between had written and not recorded.
+            (Action::Unchanged, Some(Observation::Present(present)), entry) => {
+                Some(self.written_entry(&present.live, entry.is_some_and(|entry| entry.adopted)))
             }
-            entry
-        });
+            (Action::Unchanged, _, Some(entry)) if entry.state == State::Applied => Some(Entry {
+                policy: self.item.policy.clone(),
+                desired: observe::desired(self.item, &self.unit.name),
+                ..entry
+            }),
+            (.., entry) => entry,
+        };
         Written { change: change.clone(), entry, warnings: Vec::new() }
     }
 
@@ -257,7 +266,7 @@ impl Writer<'_> {
                     (Action::Configured, Some(Observation::Present(present))) => {
                         writer.configure(&decided, present, None).await
                     }
-                    _ => Written { change: decided, entry: None, warnings: Vec::new() },
+                    _ => writer.keep(&decided, None),
                 };
             }
             tokio::time::sleep(delays.next().unwrap_or(SERVED_WITHIN)).await;
@@ -294,6 +303,7 @@ impl Writer<'_> {
         if present.adopt || holds_others_of_ours(live, &manager) {
             match self.target.cluster.take_over_entries(&resource, live, &manager, self.target.actor).await {
                 Ok(Some(now)) => {
+                    reach(Point::ApplyAdopted);
                     rewritten = now;
                     live = &rewritten;
                 }
@@ -316,7 +326,10 @@ impl Writer<'_> {
     async fn send(&self, resource: &Resource, object: &Object, force: Force) -> Result<crate::cluster::Applied, Error> {
         let Target { cluster, actor, store } = self.target;
         let answer = if store.is_whole(&resource.gvk) { Answer::Object } else { Answer::Metadata };
-        cluster.apply(resource, object, &manager(&self.unit.name), force, answer, actor).await
+        reach(Point::ApplyWriting);
+        let applied = cluster.apply(resource, object, &manager(&self.unit.name), force, answer, actor).await;
+        reach(Point::ApplyWritten);
+        applied
     }
 
     fn written(&self, change: &Change, answer: &Value, warnings: Vec<String>, adopted: bool) -> Written {
@@ -326,13 +339,13 @@ impl Writer<'_> {
         Written { change: change.clone(), entry, warnings }
     }
 
-    /// The entry of an object that is in the cluster as `answer` shows.
-    fn written_entry(&self, answer: &Value, adopted: bool) -> Entry {
+    /// The entry of an object that is in the cluster as `live` shows.
+    fn written_entry(&self, live: &Value, adopted: bool) -> Entry {
         Entry {
             id: self.item.object.id(),
             api_version: self.item.object.api_version().to_owned(),
             state: State::Applied,
-            seen: Some(diff::Seen::of(answer, &manager(&self.unit.name))),
+            seen: Some(diff::Seen::of(live, &manager(&self.unit.name))),
             desired: observe::desired(self.item, &self.unit.name),
             adopted,
             since: 0,

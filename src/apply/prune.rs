@@ -23,6 +23,7 @@ use crate::cluster::objects::{Propagation, explain};
 use crate::cluster::store::Looked;
 use crate::cluster::{Error, Resource};
 use crate::diff::{Action, Change, Changes, Entry, Observation, Observed, State};
+use crate::failpoint::{Point, reach};
 use crate::object::ObjectId;
 use crate::render::Scope;
 use crate::unit::UnitName;
@@ -242,7 +243,10 @@ async fn delete(target: Target<'_>, case: Case<'_>, entry: &Entry) -> End {
             return gone(target, &resource, id, uid).await;
         }
         let version = text("/metadata/resourceVersion");
-        match target.cluster.delete(&resource, id, uid, version, Propagation::Background, target.actor).await {
+        reach(Point::PruneDeleting);
+        let deleted = target.cluster.delete(&resource, id, uid, version, Propagation::Background, target.actor).await;
+        reach(Point::PruneDeleted);
+        match deleted {
             Ok(true) => return End::Gone,
             Ok(false) => return gone(target, &resource, id, uid).await,
             // It was written between the look and the deletion: look again.

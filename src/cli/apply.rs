@@ -36,6 +36,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit, Error> {
     let pass = Pass::begin(&args.repo, &args.cluster, super::HISTORY).await?;
     let prepare = pass.world.records.prepare().await;
     prepare.map_err(|error| Error::new("bowline's own namespace cannot be prepared").because(error))?;
+    pass.world.records.close(&pass.outdated).await;
     let due = pass.due();
     let bar = progress(due.len(), "applying");
     let mut work = Work { pass: &pass, wait: args.wait, revisions: pass.revisions.clone(), done: BTreeMap::new() };

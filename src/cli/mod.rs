@@ -34,6 +34,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
+use crate::failpoint;
 
 pub use reference::page;
 
@@ -93,7 +94,8 @@ pub fn main() -> ExitCode {
             return exit;
         }
     };
-    match dispatch(args.command) {
+    let armed = connect::environment("BOWLINE_FAIL_AT").map_or(Ok(()), |text| failpoint::arm(&text));
+    match armed.and_then(|()| dispatch(args.command)) {
         Ok(Exit::Done) => ExitCode::SUCCESS,
         Ok(Exit::Failed) => ExitCode::from(1),
         Ok(Exit::Changes) => ExitCode::from(2),

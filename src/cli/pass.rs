@@ -28,6 +28,8 @@ pub struct Pass {
     pub prepared: Prepared,
     /// Current revisions.
     pub revisions: BTreeMap<UnitName, Arc<Revision>>,
+    /// Revisions that an interrupted pass left open.
+    pub outdated: Vec<Revision>,
     /// Kept so that the watches of namespaces go on while the pass lasts.
     _live: Arc<Live>,
 }
@@ -72,7 +74,8 @@ impl Pass {
         let had: BTreeSet<_> =
             revisions.values().flat_map(|revision| revision.entries.iter().map(crate::diff::Entry::gvk)).collect();
         world.store.synced(&had, Duration::from_secs(20)).await;
-        Ok(Pass { world, rendered, problems: desired.problems.clone(), prepared, revisions, _live: live })
+        let (problems, outdated) = (desired.problems.clone(), loaded.outdated);
+        Ok(Pass { world, rendered, problems, prepared, revisions, outdated, _live: live })
     }
 
     /// Units that must be looked at, in order of name: cluster units come first.

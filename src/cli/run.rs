@@ -70,8 +70,9 @@ pub(super) async fn run(args: &Args) -> Result<Exit, Error> {
         let source = connect::open(entry, &cache)?;
         let (kick, triggers) = mpsc::unbounded_channel();
         daemon::triggers::watch(&connect::source_config(entry)?, kick.clone(), stop.clone());
-        kicks.insert(entry.name.clone(), kick);
+        kicks.insert(entry.name.clone(), kick.clone());
         sources.push(Followed {
+            kick,
             name: entry.name.clone(),
             account: entry.account(),
             fetcher: Fetcher::new(&entry.name, source, triggers, metrics.clone()),

@@ -18,6 +18,7 @@ use serde_json::Value;
 use super::error::{Error, Refusal};
 use super::fence::Fence;
 use super::limiter::Limiter;
+use crate::failpoint::{Point, reach};
 
 /// Requests that may be under way at once: more brings only latency on a small server.
 const IN_FLIGHT: usize = 16;
@@ -309,6 +310,9 @@ impl Client {
 
     async fn once(&self, call: &Call<'_>) -> Result<Reply, Error> {
         let request = Self::request(call)?;
+        if call.writes() {
+            reach(Point::ClientSending);
+        }
         let unreachable = |cause: String| {
             self.count(call.verb, 0);
             Error::Unreachable { doing: describe(call), cause }
@@ -324,6 +328,9 @@ impl Client {
             .collect();
         let body = response.into_body().collect().await.map_err(|error| unreachable(chain(&error)))?.to_bytes();
         self.count(call.verb, status);
+        if call.writes() {
+            reach(Point::ClientAnswered);
+        }
         if (200..300).contains(&status) {
             let value = serde_json::from_slice(&body).map_err(|error| Error::Unreachable {
                 doing: describe(call),

@@ -55,14 +55,8 @@ impl Fetcher {
             source.cached()
         });
         if let Ok(Ok(Some(checkout))) = cached.await {
-            let history = crate::source::History {
-                previous: None,
-                descendant: true,
-                reference: String::new(),
-                commits: Vec::new(),
-            };
             // The follower has ended: the program stops.
-            let _ = follower.send(Message::Fetched(Box::new(checkout), history, Trigger::Start));
+            let _ = follower.send(Message::Cached(Box::new(checkout)));
         }
     }
 

@@ -46,6 +46,8 @@ const PUBLISH_EVERY: Duration = Duration::from_secs(2);
 pub enum Message {
     /// A fetch found another commit.
     Fetched(Box<Checkout>, History, Trigger),
+    /// The commit that the local copy had when the process started; the server may have another.
+    Cached(Box<Checkout>),
     /// A fetch found nothing new.
     Unchanged,
     /// A fetch failed, in words that hold no secret.
@@ -96,6 +98,8 @@ pub struct Follower {
     pending: BTreeMap<UnitName, Trigger>,
     running: BTreeMap<UnitName, Running>,
     role: Role,
+    /// The repository was asked since this process leads.
+    confirmed: bool,
     failures: Retries,
     drifts: Drifts,
     /// Units to be looked at whatever the watches say, and when all are.
@@ -175,6 +179,7 @@ impl Follower {
             pending: BTreeMap::new(),
             running: BTreeMap::new(),
             role: Role::StandBy,
+            confirmed: false,
             failures: Retries::default(),
             drifts: Drifts::default(),
             thorough: BTreeSet::new(),
@@ -234,8 +239,19 @@ impl Follower {
 
     async fn take(&mut self, message: Message) {
         match message {
-            Message::Fetched(checkout, history, trigger) => self.fetched(*checkout, &history, trigger).await,
-            Message::Unchanged => self.fetch.good(),
+            Message::Fetched(checkout, history, trigger) => {
+                self.confirmed = true;
+                self.fetched(*checkout, &history, trigger).await;
+            }
+            Message::Cached(checkout) => self.read(*checkout, Trigger::Start).await,
+            Message::Unchanged => {
+                self.fetch.good();
+                let was_behind = !std::mem::replace(&mut self.confirmed, true) && self.prepared.is_none();
+                if was_behind {
+                    self.fetch.note = None;
+                    self.render(Trigger::Poll).await;
+                }
+            }
             Message::FetchFailed(why) => {
                 if self.fetch.failed(&why) {
                     warn!(source = self.name, why, "fetch failed; the last good commit stays wanted");
@@ -287,6 +303,7 @@ impl Follower {
         self.role = Role::Leader;
         self.loaded = false;
         self.prepared = None;
+        self.confirmed = false;
         self.pending.clear();
         self.units.clear();
         self.render(Trigger::Start).await;
@@ -312,6 +329,11 @@ impl Follower {
         } else {
             self.fetch.note = None;
         }
+        self.read(checkout, trigger).await;
+    }
+
+    /// Reads the files of a commit and renders them.
+    async fn read(&mut self, checkout: Checkout, trigger: Trigger) {
         let mut cache = std::mem::take(&mut self.cache);
         let (to_load, account) = (checkout.clone(), self.account.clone());
         let loaded = tokio::task::spawn_blocking(move || {
@@ -351,6 +373,9 @@ impl Follower {
                 self.damaged = loaded.damaged.iter().map(ToString::to_string).collect();
                 for damaged in &self.damaged {
                     error!(source = self.name, damaged, "a record cannot be read; its unit is not known");
+                }
+                if self.role == Role::Leader {
+                    self.world.records.close(&loaded.outdated).await;
                 }
                 self.loaded = true;
                 true
@@ -435,9 +460,28 @@ impl Follower {
             self.world.store.synced(&had, SYNC_WITHIN).await;
         }
         if self.role == Role::Leader {
+            if self.is_behind() {
+                warn!(
+                    source = self.name,
+                    "the records are of a later commit than the local copy: the repository is asked first"
+                );
+                self.fetch.note = Some("the records are of a later commit than the local copy".to_owned());
+                self.prepared = None;
+                return;
+            }
             self.enqueue(&prepared, if first { Trigger::Start } else { trigger });
         }
         self.prepared = Some(prepared);
+    }
+
+    /// Whether another process has applied a commit that this one has not seen. Until the repository was asked, the older
+    /// commit is not brought back.
+    fn is_behind(&self) -> bool {
+        let Some(commit) = self.checkout.as_ref().map(|checkout| &checkout.commit).filter(|_| !self.confirmed) else {
+            return false;
+        };
+        let mut recorded = self.revisions.values().map(|revision| &revision.commit);
+        recorded.any(|recorded| recorded.id != commit.id && recorded.time >= commit.time)
     }
 
     /// The plan of the commit, from what the records say now.
@@ -791,6 +835,7 @@ impl Follower {
             &self.units,
             &self.damaged,
         );
+        status.at_work(self.pending.keys().chain(self.running.keys()));
         status.orphans = self.orphans();
         status.drift = self.drifts.last();
         if !status.orphans.is_empty() {

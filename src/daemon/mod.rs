@@ -37,7 +37,7 @@ use crate::cluster::watch::{Selection, Signal, follow};
 use crate::error::Error;
 use crate::load::Account;
 use crate::object::Gvk;
-use crate::reconcile::World;
+use crate::reconcile::{Trigger, World};
 use crate::record;
 use config::Config;
 use fetcher::Fetcher;
@@ -58,6 +58,8 @@ pub struct Followed {
     pub account: Option<Account>,
     /// Brings its commits.
     pub fetcher: Fetcher,
+    /// Calls for a fetch.
+    pub kick: mpsc::UnboundedSender<Trigger>,
 }
 
 /// Follows all sources until `stop`; what is being written then is finished.
@@ -88,12 +90,13 @@ pub async fn run(
     live.ready().await;
     shared.readiness.ready("cluster");
     let mut tasks = tokio::task::JoinSet::new();
-    let mut inboxes = BTreeMap::new();
+    let (mut inboxes, mut kicks) = (BTreeMap::new(), Vec::new());
     for source in sources {
         let (world, live, teller) = (world.clone(), live.clone(), teller.clone());
         let (follower, inbox) = Follower::new(&source.name, world, live, teller, source.account, slots.clone(), share);
         tasks.spawn(follower.run(stop.clone()));
         tasks.spawn(source.fetcher.run(inbox.clone(), stop.clone()));
+        kicks.push(source.kick);
         inboxes.insert(source.name, inbox);
     }
     let inboxes = Arc::new(inboxes);
@@ -103,8 +106,8 @@ pub async fn run(
     tasks.spawn(pass_definitions(cluster.clone(), live.clone(), stop.clone()));
     tasks.spawn(pass_approvals(cluster, config.namespace.clone(), inboxes.clone(), stop.clone()));
     let (roles, changes) = mpsc::unbounded_channel();
-    let telling =
-        tokio::spawn(pass_roles(changes, inboxes, teller, shared.readiness, election.as_ref().map(Election::lease)));
+    let lease = election.as_ref().map(Election::lease);
+    let telling = tokio::spawn(pass_roles(changes, inboxes, kicks, teller, shared.readiness, lease));
     let standing = Standing::start(election, roles);
     info!(sources = config.sources.len(), "following");
     stop.cancelled().await;
@@ -134,6 +137,7 @@ fn election(cluster: &Cluster, config: &Config) -> Result<Option<Election>, Erro
 async fn pass_roles(
     mut roles: mpsc::UnboundedReceiver<Role>,
     inboxes: Arc<BTreeMap<String, mpsc::UnboundedSender<Message>>>,
+    kicks: Vec<mpsc::UnboundedSender<Trigger>>,
     teller: Arc<Teller>,
     readiness: Readiness,
     lease: Option<Lease>,
@@ -152,6 +156,10 @@ async fn pass_roles(
             for inbox in inboxes.values() {
                 // The follower has ended: the program stops.
                 let _ = inbox.send(Message::Leads(leads));
+            }
+            // Calls of forges went to the last leader: what it was told may be news here.
+            for kick in kicks.iter().filter(|_| leads) {
+                let _ = kick.send(Trigger::Start);
             }
         }
     }

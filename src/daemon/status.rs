@@ -245,6 +245,17 @@ impl UnitStatus {
 }
 
 impl Status {
+    /// Units that are worked on, or soon will be, are not ready, whatever was said of them before.
+    pub fn at_work<'a>(&mut self, units: impl Iterator<Item = &'a UnitName>) {
+        for name in units {
+            let unit = self.units.entry(name.clone()).or_default();
+            unit.ready = false;
+            if unit.waits.is_empty() {
+                "is being worked on".clone_into(&mut unit.waits);
+            }
+        }
+    }
+
     /// Gathers the status of a source.
     #[expect(clippy::too_many_arguments, reason = "it is the sum of what the follower knows")]
     pub fn of(

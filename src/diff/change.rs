@@ -416,7 +416,7 @@ fn present_change(change: Change, present: &Present, entry: Option<&Entry>, drif
         if present.adopt {
             change.action = Action::Configured;
             "is taken over as it is".clone_into(&mut change.message);
-        } else if present.ownership_lost || !applied_before {
+        } else if present.ownership_lost {
             change.action = Action::Configured;
             "ownership of unchanged fields is taken back".clone_into(&mut change.message);
         }

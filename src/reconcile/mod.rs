@@ -29,6 +29,7 @@ use crate::cluster::store::Store;
 use crate::cluster::{Actor, Cluster, ServiceAccount, cause};
 use crate::diff::change::{Context, Failure};
 use crate::diff::{self, Action, Changes, Digest, Entry, Observation, Observed};
+use crate::failpoint::{Point, reach};
 use crate::object::ObjectId;
 use crate::record::{self, Commit, Revision, Status};
 use crate::render::Unit;
@@ -211,13 +212,16 @@ pub async fn reconcile<S>(world: &World, task: &Task, slot: S) -> Result<Done, r
         return Ok(Done { outcome, not_ready: Vec::new(), revision: task.last.clone(), is_new: false, wrote: false });
     };
     let target = Target { cluster: &world.cluster, store: &world.store, actor: &actor };
-    let planned = apply::planned(&task.unit, last, &changes);
+    let planned = apply::planned(&task.unit, last, &observed, &changes);
+    reach(Point::ReconcileObserved);
 
     let mut revision = begin(world, task, &changes, &planned).await?;
     let mut outcome = apply::apply(target, &task.unit, planned, &observed, &changes, &task.coming).await;
     drop(slot);
     let not_ready = health(world, task, &outcome, &actor).await;
+    reach(Point::ApplyWaited);
     prune::prune(target, deletion(world, task), &mut outcome, not_ready.is_empty()).await;
+    reach(Point::PruneDone);
     let (is_new, wrote) = finish(world, task, &mut revision, &outcome, &not_ready).await?;
 
     let revision = revision.current.map(Arc::new);
@@ -274,12 +278,16 @@ async fn begin(world: &World, task: &Task, changes: &Changes, planned: &[Entry])
     if let Some(last) = last.filter(|last| last.desired == desired) {
         // The same as before: drift, a retry, or nothing at all. The inventory must hold what may be written now.
         let mut current = last.clone();
-        let grows = planned.iter().any(|entry| last.entry(&entry.id).is_none_or(|known| known.state != entry.state));
+        let known = |entry: &Entry| {
+            last.entry(&entry.id).is_some_and(|known| (known.state, known.adopted) == (entry.state, entry.adopted))
+        };
+        let grows = !planned.iter().all(known);
         if grows && changes.writes() {
             current.entries = planned.to_vec();
             date(&mut current.entries, Some(last), last.number);
             current.status = Status::Planned;
             world.records.update(&mut current).await?;
+            reach(Point::RecordGrown);
         }
         return Ok(Writing { current: Some(current), is_new: false });
     }
@@ -308,6 +316,7 @@ async fn begin(world: &World, task: &Task, changes: &Changes, planned: &[Entry])
     date(&mut revision.entries, last, revision.number);
     let objects: Vec<Value> = task.unit.items.iter().map(|item| item.object.value().clone()).collect();
     world.records.create(&mut revision, &json!(objects)).await?;
+    reach(Point::RecordPlanned);
     if let Some(last) = last {
         world.records.supersede(last).await?;
     }
@@ -407,6 +416,7 @@ async fn finish(
     }
     revision.finished = jiff::Timestamp::now().to_string();
     world.records.update(revision).await?;
+    reach(Point::RecordFinished);
     Ok((writing.is_new, true))
 }
 

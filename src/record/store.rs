@@ -18,6 +18,7 @@ use super::revision::{Place, Revision};
 use crate::cluster::client::Verb;
 use crate::cluster::{self, Cluster};
 use crate::diff::Digest;
+use crate::failpoint::{Point, reach};
 use crate::unit::UnitName;
 
 const SECRET_TYPE: &str = "bowline.dev/revision.v1";
@@ -79,6 +80,8 @@ pub struct Loaded {
     pub revisions: BTreeMap<UnitName, Revision>,
     /// Records that are damaged: nothing of their units is touched.
     pub damaged: Vec<Error>,
+    /// Revisions that are called current and are not: the process ended before it closed them.
+    pub outdated: Vec<Revision>,
 }
 
 impl Store {
@@ -145,8 +148,8 @@ impl Store {
             match read(&secret) {
                 // After a crash between two writes both the old and the new revision are current: the later counts.
                 Ok(revision) => match loaded.revisions.get(&revision.unit) {
-                    Some(known) if known.number > revision.number => {}
-                    _ => drop(loaded.revisions.insert(revision.unit.clone(), revision)),
+                    Some(known) if known.number > revision.number => loaded.outdated.push(revision),
+                    _ => loaded.outdated.extend(loaded.revisions.insert(revision.unit.clone(), revision)),
                 },
                 Err(error) => loaded.damaged.push(error),
             }
@@ -187,7 +190,8 @@ impl Store {
             let mut secret = self.secret(&format!("{name}-p{index}"), revision);
             secret["metadata"]["labels"][PART_LABEL] = json!(index.to_string());
             secret["data"] = json!({"objects": BASE64.encode(part)});
-            self.write_new(&secret, revision).await?;
+            self.write_part(&secret, &name, revision).await?;
+            reach(Point::RecordPart);
         }
         let mut secret = self.secret(&name, revision);
         secret["metadata"]["labels"][CURRENT_LABEL] = json!("true");
@@ -199,6 +203,32 @@ impl Store {
         let written = self.write_new(&secret, revision).await?;
         revision.place = place(&written);
         Ok(())
+    }
+
+    /// Writes a part. One that is there without its revision was left by a process that ended in between.
+    async fn write_part(&self, secret: &Value, name: &str, revision: &Revision) -> Result<(), Error> {
+        let unit = match self.write_new(secret, revision).await {
+            Err(Error::Taken { unit }) => unit,
+            other => return other.map(drop),
+        };
+        if self.read(name).await?.is_some() {
+            return Err(Error::Taken { unit });
+        }
+        let part = secret.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+        if self.read(part).await?.is_some_and(|left| left.get("data") == secret.get("data")) {
+            return Ok(());
+        }
+        self.delete(part).await?;
+        self.write_new(secret, revision).await.map(drop)
+    }
+
+    /// Reads a Secret; `None` when it is not there.
+    async fn read(&self, name: &str) -> Result<Option<Value>, Error> {
+        match self.cluster.own(Verb::Get, &format!("{}/{name}", self.secrets()), None).await {
+            Ok(secret) => Ok(Some(secret)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(source) => Err(failed(format!("reading {name}"), source)),
+        }
     }
 
     async fn write_new(&self, secret: &Value, revision: &Revision) -> Result<Value, Error> {
@@ -228,11 +258,18 @@ impl Store {
         Ok(())
     }
 
-    /// Ends the time of an older revision: it is no longer current, and the oldest beyond the kept number goes.
+    /// Ends the time of an older revision: the oldest beyond the kept number goes, and this one is no longer current.
+    ///
+    /// The label goes last. After an end of the process in between, two revisions are current, and
+    /// [`Loaded::outdated`] says what is to be closed again.
     ///
     /// # Errors
     /// The cluster refuses. Nothing is lost then: a later revision counts, whatever the label says.
     pub async fn supersede(&self, old: &Revision) -> Result<(), Error> {
+        if let Some(number) = (old.number + 1).checked_sub(self.keep).filter(|number| *number > 0) {
+            self.remove(&format!("bowline-{}-v{number}", label(&old.unit))).await?;
+        }
+        reach(Point::RecordSuperseding);
         let patch = json!([{"op": "remove", "path": format!("/metadata/labels/{}", CURRENT_LABEL.replace('/', "~1"))}]);
         let path = format!("{}/{}", self.secrets(), old.place.secret);
         match self.cluster.own(Verb::Patch, &path, Some(&patch)).await {
@@ -242,43 +279,48 @@ impl Store {
                 other.map_err(|source| failed(format!("closing revision {} of {}", old.number, old.unit), source))?,
             ),
         }
-        if let Some(number) = (old.number + 1).checked_sub(self.keep).filter(|number| *number > 0) {
-            let name = format!("bowline-{}-v{number}", label(&old.unit));
-            self.remove(&name).await?;
-        }
+        reach(Point::RecordSuperseded);
         Ok(())
     }
 
-    /// Removes a revision and its parts.
-    async fn remove(&self, name: &str) -> Result<(), Error> {
-        let path = format!("{}/{name}", self.secrets());
-        let parts = match self.cluster.own(Verb::Delete, &path, None).await {
-            // A DELETE of a Secret answers with a Status; parts are rare and counted by trying.
-            Ok(_) => 1..,
-            Err(error) if error.is_not_found() => return Ok(()),
-            Err(source) => return Err(failed(format!("removing {name}"), source)),
-        };
-        for index in parts {
-            match self.cluster.own(Verb::Delete, &format!("{path}-p{index}"), None).await {
-                Ok(_) => {}
-                Err(error) if error.is_not_found() => return Ok(()),
-                Err(source) => return Err(failed(format!("removing {name}-p{index}"), source)),
+    /// Closes what [`Loaded::outdated`] named. What cannot be closed now is named again by the next load.
+    pub async fn close(&self, outdated: &[Revision]) {
+        for old in outdated {
+            if let Err(error) = self.supersede(old).await {
+                tracing::warn!(unit = %old.unit, revision = old.number, %error, "an old revision could not be closed");
             }
         }
-        Ok(())
     }
 
-    /// Removes all revisions of a unit that has been gone for long: see [`Revision::is_expired`].
+    /// Removes a revision: its parts first, since the revision says how many there are.
+    async fn remove(&self, name: &str) -> Result<(), Error> {
+        let Some(secret) = self.read(name).await? else { return Ok(()) };
+        for index in 1..parts(&secret) {
+            self.delete(&format!("{name}-p{index}")).await?;
+            reach(Point::RecordTrimmed);
+        }
+        self.delete(name).await
+    }
+
+    async fn delete(&self, name: &str) -> Result<(), Error> {
+        match self.cluster.own(Verb::Delete, &format!("{}/{name}", self.secrets()), None).await {
+            Err(source) if !source.is_not_found() => Err(failed(format!("removing {name}"), source)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes all revisions of a unit that has been gone for long (see [`Revision::is_expired`]); the current one last, so
+    /// that the next start finds it again when this one ends half way.
     ///
     /// # Errors
     /// The cluster refuses or does not answer.
     pub async fn forget(&self, unit: &UnitName) -> Result<(), Error> {
-        for secret in self.list(&format!("{UNIT_LABEL}={}", label(unit))).await? {
-            let name = secret.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-            match self.cluster.own(Verb::Delete, &format!("{}/{name}", self.secrets()), None).await {
-                Err(source) if !source.is_not_found() => return Err(failed(format!("removing {name}"), source)),
-                _ => {}
-            }
+        let mut secrets = self.list(&format!("{UNIT_LABEL}={}", label(unit))).await?;
+        secrets
+            .sort_by_key(|secret| secret.pointer("/metadata/labels").is_some_and(|of| of.get(CURRENT_LABEL).is_some()));
+        for secret in secrets {
+            self.delete(secret.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()).await?;
+            reach(Point::RecordForgotten);
         }
         Ok(())
     }
@@ -289,9 +331,9 @@ impl Store {
     /// The cluster refuses, or a Secret is damaged.
     pub async fn objects(&self, revision: &Revision) -> Result<Vec<Value>, Error> {
         let mut packed = Vec::new();
-        let mut parts = 1_usize;
+        let mut count = 1;
         let mut index = 0;
-        while index < parts {
+        while index < count {
             let suffix = if index == 0 { String::new() } else { format!("-p{index}") };
             let name = format!("{}{suffix}", revision.place.secret);
             let secret = self
@@ -300,8 +342,7 @@ impl Store {
                 .await
                 .map_err(|source| failed(format!("reading {name}"), source))?;
             if index == 0 {
-                let annotation = secret.pointer("/metadata/annotations/bowline.dev~1parts").and_then(Value::as_str);
-                parts = annotation.and_then(|text| text.parse().ok()).unwrap_or(1);
+                count = parts(&secret);
             }
             packed.extend(data(&secret, "objects")?);
             index += 1;
@@ -323,6 +364,12 @@ impl Store {
             },
         })
     }
+}
+
+/// How many Secrets a revision lies in.
+fn parts(secret: &Value) -> usize {
+    let annotation = secret.pointer("/metadata/annotations/bowline.dev~1parts").and_then(Value::as_str);
+    annotation.and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
 /// The query of one page of a list.

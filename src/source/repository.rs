@@ -22,6 +22,7 @@ use super::error::Error;
 use super::smart::{Advertised, Wants};
 use super::store::Store;
 use super::{Fetched, History, http, native, tags, walk};
+use crate::failpoint::{Point, reach};
 
 const SEEN: &str = "refs/bowline/seen/tip";
 /// An update of a shallow copy looks back at least so far, to tell a push from a rewritten history.
@@ -138,9 +139,11 @@ impl Repository {
         match self.fetch_once() {
             Ok(fetched) => {
                 self.generation += 1;
+                reach(Point::SourceSwapping);
                 let (path, next) = (self.folder.join("current"), self.folder.join("current.new"));
                 let written = fs::write(&next, self.generation.to_string()).and_then(|()| fs::rename(&next, &path));
                 written.map_err(|error| Error::Cache { path, message: error.to_string() })?;
+                reach(Point::SourceSwapped);
                 old.retire();
                 self.pin_again(&pins);
                 Ok(fetched)
@@ -161,13 +164,16 @@ impl Repository {
         if self.last.as_ref().is_some_and(|last| last.commit.id == wanted.commit.to_string()) {
             return Ok(Fetched::Unchanged);
         }
+        reach(Point::SourceLooked);
         let commit = if self.store.has(wanted.commit) { wanted.commit } else { self.download(&wanted)? };
         let path = &self.config.path;
         let (name, limits, last) = (&self.config.name, self.config.limits, self.last.as_ref());
         let checkout = walk::checkout(&self.store, name, path, commit, limits, last)?;
         let history = self.history(commit, &wanted);
         self.check_rewritten(commit, &wanted, &history)?;
+        reach(Point::SourceWalked);
         self.store.set(&tip_name(&self.config.reference), commit)?;
+        reach(Point::SourceMoved);
         self.tip = Some(commit);
         self.tip_name = wanted.name;
         self.keep(&checkout);
@@ -245,6 +251,7 @@ impl Repository {
             let message = format!("it does not bring the commit that {} names", self.config.reference);
             return Err(Error::BadAnswer { url: self.shown.clone(), message });
         };
+        reach(Point::SourceFetched);
         self.store.set(SEEN, commit)?;
         Ok(commit)
     }

@@ -22,6 +22,7 @@ use super::checkout::Commit;
 use super::error::Error;
 use super::smart::Borders;
 use super::walk;
+use crate::failpoint::{Point, reach};
 
 const PINS: &str = "refs/bowline/pin/";
 /// Commits offered to the server as known: enough to find the last common one after a rewrite of recent history.
@@ -206,7 +207,10 @@ impl Store {
                         pack.write_all(&piece).map_err(|_| git2::Error::last_error(-1))?;
                     }
                     Ok(None) if taken == 0 => return Ok(()),
-                    Ok(None) => return pack.commit().map(|_| ()),
+                    Ok(None) => {
+                        reach(Point::SourcePack);
+                        return pack.commit().map(|_| ());
+                    }
                     Err(error) => {
                         outcome = Err(error);
                         return Ok(());
@@ -253,6 +257,7 @@ impl Store {
             Ok(pack.name()?.map(str::to_owned))
         };
         let Some(name) = self.with(packed).map_err(|error| self.failed(&error))? else { return Ok(()) };
+        reach(Point::SourceTidied);
         let failed = |error: std::io::Error| Error::Cache { path: folder.clone(), message: error.to_string() };
         for file in fs::read_dir(&folder).map_err(failed)? {
             let file = file.map_err(failed)?;

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::{User, page};
 use crate::common::bowline::{PATIENCE, Story, config_map};
 use crate::common::cluster::{Process, free_port};
+use crate::common::git::{GitServer, TestRepo};
 
 /// A lease that ends soon when nobody renews it.
 const SHORT: &str = "leaseDuration: 3s, renewDeadline: 2s, retryPeriod: 300ms";
@@ -23,8 +24,16 @@ struct Candidate {
 
 impl Candidate {
     fn start(story: &Story, name: &str, times: &str) -> Candidate {
+        Candidate::polling(story, name, times, story.repo().to_str().unwrap(), "300ms")
+    }
+
+    /// One that reads another address than the story's folder, at its own pace.
+    fn polling(story: &Story, name: &str, times: &str, url: &str, poll: &str) -> Candidate {
         let port = free_port().unwrap();
         let config = story.config(name, &format!("listen: 127.0.0.1:{port}\nleaderElection: {{{times}}}"));
+        let text = std::fs::read_to_string(&config).unwrap();
+        let text = text.replace(story.repo().to_str().unwrap(), url).replace("poll: 300ms", &format!("poll: {poll}"));
+        std::fs::write(&config, text).unwrap();
         let user = User::new(story, name);
         Candidate { daemon: story.daemon(name, &config, &user.kubeconfig, &[]), user, port }
     }
@@ -33,7 +42,7 @@ impl Candidate {
     #[track_caller]
     fn wait_says(&self, story: &Story, wanted: &str) -> String {
         story.eventually(&format!("/readyz says {wanted}"), || {
-            let (status, body) = page(self.port, "/readyz")?;
+            let (status, body) = page(self.port, "/readyz").with_context(|| self.daemon.log())?;
             ensure!(status == 200 && body.contains(wanted), "{status} {body}\n{}", self.daemon.log());
             Ok(body)
         })
@@ -98,6 +107,40 @@ fn a_warm_stand_by_takes_over_from_a_leader_that_was_killed() {
         events["items"].as_array().unwrap().iter().filter(|event| event["reason"] == "LeaderElection").collect();
     assert!(told.iter().any(|event| event["message"] == format!("{} leads", holder(&story))), "{told:?}");
     assert_eq!(told[0]["involvedObject"]["kind"], "Lease");
+}
+
+#[test]
+fn a_stand_by_that_has_not_seen_the_last_commit_does_not_bring_the_old_one_back() {
+    let story = Story::new("behind");
+    let home = story.cluster.namespace("behind");
+    let repo = TestRepo::new();
+    let server = GitServer::start(repo.root());
+    let first = repo.commit("first", &[("a.yaml", &config_map(&home, "a", "k", "1"))]);
+    let mut leader = Candidate::polling(&story, "behind-one", LONG, &server.url(), "300ms");
+    leader.wait_says(&story, "leader");
+    story.wait_ready(&first);
+    // It looks once, and then not for an hour.
+    let stand_by = Candidate::polling(&story, "behind-two", LONG, &server.url(), "1h");
+    stand_by.wait_says(&story, "stand-by: ");
+    story.eventually("the stand-by has read the first commit", || {
+        ensure!(stand_by.daemon.log().contains(&first[..7]), "{}", stand_by.daemon.log());
+        Ok(())
+    });
+    let (a, b) = (config_map(&home, "a", "k", "2"), config_map(&home, "b", "k", "1"));
+    let second = repo.commit("second", &[("a.yaml", &a), ("b.yaml", &b)]);
+    story.wait_ready(&second);
+    let mark = story.cluster.audit_mark();
+    assert_eq!(leader.daemon.terminate(PATIENCE), Some(0));
+    stand_by.wait_says(&story, "leader");
+    // It looks again because it leads now, long before its next poll.
+    story.eventually("the new leader has read the second commit", || {
+        ensure!(stand_by.daemon.log().contains(&second[..7]), "{}", stand_by.daemon.log());
+        Ok(())
+    });
+    story.wait_ready(&second);
+    assert_eq!(stand_by.user.writes(&story, mark), Vec::<String>::new(), "{}", stand_by.daemon.log());
+    assert_eq!(story.cluster.get("configmap", &home, "a").unwrap()["data"]["k"], "2");
+    assert!(story.cluster.get("configmap", &home, "b").is_some());
 }
 
 #[test]

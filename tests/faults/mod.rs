@@ -1,6 +1,7 @@
 //! What goes wrong in operation, and what bowline promises then: each promise on the real control plane.
 
 mod lease;
+mod points;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
