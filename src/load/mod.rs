@@ -383,7 +383,10 @@ impl Loader<'_> {
                 return Ok(vec![path]);
             }
             let files: Vec<&str> = self.checkout.files().map(|(path, _)| path).collect();
-            let hint = fields::did_you_mean(&path, files);
+            let mut hint = fields::did_you_mean(&path, files);
+            if hint.is_empty() {
+                "files are named relative to the list's own file".clone_into(&mut hint);
+            }
             return Err((format!("there is no file `{path}`"), hint));
         }
         let mut files = tree::glob(self.checkout, &path).map_err(|message| (message, String::new()))?;
