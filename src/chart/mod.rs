@@ -30,6 +30,7 @@ mod ignore;
 mod manifest;
 mod objects;
 mod output;
+mod part;
 mod paths;
 mod schema;
 pub(crate) mod version;
@@ -49,7 +50,8 @@ pub use error::{Error, Excerpt};
 pub use manifest::{Hook, HookEvent, Manifest, SplitError};
 pub use metadata::{Dependency, Invalid, Lock, Maintainer, Metadata};
 pub use output::{NoSuchTemplate, Show};
-pub use read::{read_archive, read_archive_within, read_dir, read_files};
+pub use part::Part;
+pub use read::{read_any_archive, read_any_dir, read_archive, read_archive_within, read_dir, read_files};
 pub use render::{Cluster, Options, Release, Rendered, check_release_name, render, render_each};
 pub use values::{Given, Unusable, io_words, read as read_values};
 

@@ -19,8 +19,11 @@ pub fn read_dir(folder: &Path) -> Result<Chart, Unreadable> {
     detect(read_any_dir(folder)?)
 }
 
-/// Reads a chart of whatever `apiVersion` from a folder, as Helm's lint does.
-pub(super) fn read_any_dir(folder: &Path) -> Result<Chart, Unreadable> {
+/// Reads a chart from a folder whatever its `apiVersion` says, as Helm does where a chart is only looked at.
+///
+/// # Errors
+/// As [`read_dir`], except that every `apiVersion` will do.
+pub fn read_any_dir(folder: &Path) -> Result<Chart, Unreadable> {
     let chart_file = folder.join("Chart.yaml");
     if let Err(error) = std::fs::metadata(&chart_file) {
         let text = values::io_words("open", &chart_file, &error);
@@ -52,9 +55,21 @@ pub fn read_archive(source: impl Read) -> Result<Chart, Unreadable> {
 /// # Errors
 /// As [`read_archive`].
 pub fn read_archive_within(source: impl Read, limits: Limits) -> Result<Chart, Unreadable> {
+    detect(read_any_within(source, limits)?)
+}
+
+/// Reads a chart from a packed archive whatever its `apiVersion` says.
+///
+/// # Errors
+/// As [`read_archive`], except that every `apiVersion` will do.
+pub fn read_any_archive(source: impl Read) -> Result<Chart, Unreadable> {
+    read_any_within(source, Limits::default())
+}
+
+fn read_any_within(source: impl Read, limits: Limits) -> Result<Chart, Unreadable> {
     let mut budget = Budget::new(limits);
     let files = archive::files(source, &mut budget)?;
-    detect(assemble(files, &mut budget, 0)?)
+    assemble(files, &mut budget, 0)
 }
 
 /// Reads a chart from files in memory, named from the chart's folder (`templates/web.yaml`). A `.helmignore` among them

@@ -4,6 +4,7 @@
 
 mod apply;
 mod approve;
+mod chart_show;
 mod check;
 mod completions;
 mod config;
@@ -53,6 +54,7 @@ enum Command {
     Template(template::Args),
     Index(index::Args),
     Lint(lint::Args),
+    Show(chart_show::Args),
     Health(health::Args),
     Render(render::Args),
     Run(run::Args),
@@ -113,6 +115,7 @@ fn dispatch(command: Command) -> Result<Exit, Error> {
         Command::Template(args) => template::run(&args),
         Command::Index(args) => index::run(&args),
         Command::Lint(args) => lint::run(&args),
+        Command::Show(args) => chart_show::run(&args),
         Command::Health(args) => health::run(&args),
         Command::Render(args) => render::run(&args),
         Command::Run(args) => block_on(run::run(&args))?,

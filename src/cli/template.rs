@@ -1,6 +1,6 @@
 //! `bowline template`
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -170,16 +170,23 @@ pub(super) fn run(args: &Args) -> Result<Exit, Error> {
 /// Reads a chart from a folder or a packed file.
 pub(super) fn read_chart(path: &str) -> Result<Chart, Error> {
     let place = Path::new(path);
-    let chart = if place.is_dir() {
-        chart::read_dir(place)
-    } else {
-        let file = std::fs::File::open(place).map_err(|error| {
-            let error = Error::new(format!("path {path:?} not found")).because(error);
-            error.hint("give a folder with a Chart.yaml or a packed chart (.tgz)")
-        })?;
-        chart::read_archive(std::io::BufReader::new(file))
-    };
+    let chart = if place.is_dir() { chart::read_dir(place) } else { chart::read_archive(open(path)?) };
     chart.map_err(|error| Error::new(error.to_string()))
+}
+
+/// Reads a chart that is only looked at: every `apiVersion` will do.
+pub(super) fn read_any_chart(path: &str) -> Result<Chart, Error> {
+    let place = Path::new(path);
+    let chart = if place.is_dir() { chart::read_any_dir(place) } else { chart::read_any_archive(open(path)?) };
+    chart.map_err(|error| Error::new(error.to_string()))
+}
+
+fn open(path: &str) -> Result<impl Read, Error> {
+    let file = std::fs::File::open(path).map_err(|error| {
+        let error = Error::new(format!("path {path:?} not found")).because(error);
+        error.hint("give a folder with a Chart.yaml or a packed chart (.tgz)")
+    })?;
+    Ok(std::io::BufReader::new(file))
 }
 
 fn name_and_chart(args: &Args) -> Result<(String, &str), Error> {

@@ -16,7 +16,7 @@ for input in "$here"/*/*.txt; do
   # pack: ARCHIVE FOLDER makes a chart archive of a folder.
   while read -r archive packed; do
     mkdir -p "$folder/$(dirname "$archive")"
-    tar -C "$folder/$(dirname "$packed")" -czf "$folder/$archive" "$(basename "$packed")"
+    tar --sort=name -C "$folder/$(dirname "$packed")" -czf "$folder/$archive" "$(basename "$packed")"
     rm -r "${folder:?}/$packed"
   done < <(sed -n 's/^pack: //p' <<<"$head")
   run=$(sed -n 's/^run: //p' <<<"$head")

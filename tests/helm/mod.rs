@@ -82,14 +82,26 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// Makes an archive of a folder, which is taken away.
+/// Makes an archive of a folder, its files in the order of their names; the folder is taken away.
 fn pack(archive: &Path, folder: &Path) {
     std::fs::create_dir_all(archive.parent().unwrap()).unwrap();
     let zipped = flate2::write::GzEncoder::new(std::fs::File::create(archive).unwrap(), flate2::Compression::fast());
     let mut tar = tar::Builder::new(zipped);
-    tar.append_dir_all(folder.file_name().unwrap(), folder).unwrap();
+    let mut files = Vec::new();
+    collect(folder, &mut files);
+    files.sort();
+    for file in &files {
+        tar.append_path_with_name(file, file.strip_prefix(folder.parent().unwrap()).unwrap()).unwrap();
+    }
     tar.into_inner().unwrap().finish().unwrap();
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { collect(&path, files) } else { files.push(path) }
+    }
 }
 
 /// The cases of an area, in the order of their names, each with what Helm said.
@@ -142,6 +154,15 @@ mod lint {
             let missing = helm.out.lines().find(|wanted| !rest.any(|line| line == *wanted));
             missing.map(|line| format!("{line:?} is missing in\n{}", ours.out))
         });
+    }
+}
+
+mod show {
+    use super::*;
+
+    #[test]
+    fn show_prints_what_helm_prints() {
+        check("show", 20, same);
     }
 }
 
