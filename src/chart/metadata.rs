@@ -399,7 +399,7 @@ fn check_version(version: &str) -> Result<(), Invalid> {
 }
 
 /// Turns every white space into a blank and drops what cannot be printed.
-fn sanitize(text: &mut String) {
+pub(super) fn sanitize(text: &mut String) {
     if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         return;
     }

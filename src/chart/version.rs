@@ -9,6 +9,11 @@ pub(crate) fn is_version(text: &str) -> bool {
     Version::parse(text).is_ok()
 }
 
+/// Refuses what Helm does not take for a version, in the words of its library.
+pub(crate) fn check(text: &str) -> Result<(), String> {
+    Version::parse(text).map(|_| ())
+}
+
 /// Whether a version lies in a range; neither being well formed means no.
 pub(crate) fn is_compatible(range: &str, version: &str) -> bool {
     match (Constraint::parse(range), Version::parse(version)) {

@@ -1,6 +1,5 @@
 //! `bowline index`
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use chrono::{SecondsFormat, Utc};
@@ -109,18 +108,7 @@ fn merged(path: &Path, args: &Args) -> Result<Index, Error> {
     Ok(list.index)
 }
 
-/// Writes the list in one go: who reads it meanwhile finds the old one.
 fn write(path: &Path, list: &Index, args: &Args) -> Result<(), Error> {
-    let failed = |error: std::io::Error| Error::new(format!("{}: cannot be written", path.display())).because(error);
     let text = if args.json { list.to_json() } else { list.to_yaml() };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().permissions(readable()).tempfile_in(folder).map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
-}
-
-/// Readable for the web server that serves it.
-fn readable() -> std::fs::Permissions {
-    std::os::unix::fs::PermissionsExt::from_mode(0o644)
+    output::file(path, text.as_bytes())
 }

@@ -17,6 +17,7 @@ mod history;
 mod index;
 mod lint;
 mod output;
+mod package;
 mod pass;
 mod plan;
 mod reference;
@@ -55,6 +56,7 @@ enum Command {
     Index(index::Args),
     Lint(lint::Args),
     Show(chart_show::Args),
+    Package(package::Args),
     Health(health::Args),
     Render(render::Args),
     Run(run::Args),
@@ -116,6 +118,7 @@ fn dispatch(command: Command) -> Result<Exit, Error> {
         Command::Index(args) => index::run(&args),
         Command::Lint(args) => lint::run(&args),
         Command::Show(args) => chart_show::run(&args),
+        Command::Package(args) => package::run(&args),
         Command::Health(args) => health::run(&args),
         Command::Render(args) => render::run(&args),
         Command::Run(args) => block_on(run::run(&args))?,

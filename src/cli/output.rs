@@ -1,6 +1,7 @@
 //! Prints: data to stdout, words to stderr, colour only where a terminal reads.
 
 use std::io::Write as _;
+use std::path::Path;
 
 use anstream::{eprintln, stdout};
 use owo_colors::OwoColorize as _;
@@ -21,6 +22,17 @@ pub(super) fn bytes(bytes: &[u8]) {
     if out.write_all(bytes).and_then(|()| out.flush()).is_err() {
         std::process::exit(0);
     }
+}
+
+/// Writes a file in one go, readable for all: who reads it meanwhile finds the old one or none.
+pub(super) fn file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let failed = |error: std::io::Error| Error::new(format!("{}: cannot be written", path.display())).because(error);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    let mut file = tempfile::Builder::new().permissions(readable).tempfile_in(folder).map_err(failed)?;
+    file.write_all(bytes).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
 }
 
 /// Prints an error, its causes and its hints to stderr.

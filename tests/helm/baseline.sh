@@ -13,6 +13,7 @@ for input in "$here"/*/*.txt; do
   base=${input%.txt}
   head=$(sed '/^-- .* --$/,$d' "$input")
   (cd "$folder" && awk -f "$here/unpack.awk" "$input")
+  archives() { (cd "$folder" && find . -name '*.tgz' | sort); }
   # pack: ARCHIVE FOLDER makes a chart archive of a folder.
   while read -r archive packed; do
     mkdir -p "$folder/$(dirname "$archive")"
@@ -20,11 +21,17 @@ for input in "$here"/*/*.txt; do
     rm -r "${folder:?}/$packed"
   done < <(sed -n 's/^pack: //p' <<<"$head")
   run=$(sed -n 's/^run: //p' <<<"$head")
+  settings=$(sed -n 's/^env: //p' <<<"$head")
   status=0
-  (cd "$folder" && unset HELM_NAMESPACE && HOME=$folder eval "'$helm' $run") >"$folder.out" 2>"$folder.err" || status=$?
+  before=$(archives)
+  (cd "$folder" && unset HELM_NAMESPACE && HOME=$folder eval "$settings '$helm' $run") >"$folder.out" 2>"$folder.err" || status=$?
   # Helm names its own temporary folder where it is asked about an archive.
   clean() { sed -E "s#/tmp/helm-lint[0-9]+/[^ :]*#\$PWD/ARCHIVE#g; s#$folder#\$PWD#g" "$1"; }
   clean "$folder.out" >"$base.out"
+  # Of an archive that was made: its name, and the hash of what is in it, uncompressed.
+  comm -13 <(echo "$before") <(archives) | sed '/^$/d' | while read -r archive; do
+    echo "$archive $(gunzip -c "$folder/$archive" | sha256sum | cut -d' ' -f1)"
+  done >>"$base.out"
   rm -f "$base.err"
   if [ "$status" -ne 0 ]; then clean "$folder.err" | sed -n '/^Error:/,$p' >"$base.err"; fi
   rm -r "$folder" "$folder.out" "$folder.err"

@@ -1,11 +1,15 @@
 //! The chart commands against Helm 4.3.1: every case here says what `baseline.sh` saw the real program say.
 //!
-//! A case is one file: a head with `run:` (the command line) and perhaps `pack:` (an archive, and the folder it is made
-//! of), then files, each below a line `-- NAME --`. Beside it lie Helm's standard output (`.out`) and, where Helm fails,
+//! A case is one file: a head with `run:` (the command line) and perhaps `env:` (a variable) and `pack:` (an archive, and
+//! the folder it is made of), then files, each below a line `-- NAME --`. Beside it lie Helm's standard output (`.out`) and, where Helm fails,
 //! its error (`.err`).
 
+use std::collections::BTreeSet;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use sha2::{Digest as _, Sha256};
 
 /// What a program said.
 struct Said {
@@ -19,6 +23,7 @@ struct Said {
 struct Case {
     name: String,
     run: Vec<String>,
+    settings: Vec<(String, String)>,
     folder: tempfile::TempDir,
 }
 
@@ -48,22 +53,44 @@ impl Case {
             pack(&folder.path().join(archive), &folder.path().join(packed));
         }
         let run = head.iter().find_map(|line| line.strip_prefix("run: ")).unwrap();
-        Case { name: path.file_stem().unwrap().to_str().unwrap().to_owned(), run: words(run), folder }
+        let settings = head.iter().filter_map(|line| line.strip_prefix("env: ")?.split_once('='));
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Case { name: path.file_stem().unwrap().to_str().unwrap().to_owned(), run: words(run), settings, folder }
     }
 
-    /// What bowline says.
+    /// The archives in its folder, each with the hash of what is in it, uncompressed.
+    fn archives(&self) -> BTreeSet<(String, String)> {
+        let mut files = Vec::new();
+        collect(self.folder.path(), &mut files);
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "tgz"));
+        let sum = |file: &Path| {
+            let mut tar = Vec::new();
+            let _ = flate2::read::GzDecoder::new(std::fs::File::open(file).unwrap()).read_to_end(&mut tar);
+            hex::encode(Sha256::digest(&tar))
+        };
+        let name = |file: &Path| file.strip_prefix(self.folder.path()).unwrap().to_str().unwrap().to_owned();
+        files.iter().map(|file| (name(file), sum(file))).collect()
+    }
+
+    /// What bowline says, and the archives that it made.
     fn run(&self) -> Said {
+        let before = self.archives();
         let output = Command::new(env!("CARGO_BIN_EXE_bowline"))
             .args(&self.run)
             .current_dir(self.folder.path())
             .env_clear()
+            .envs(self.settings.clone())
             .output()
             .unwrap();
         let clean =
             |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(self.folder.path().to_str().unwrap(), "$PWD");
+        let mut out = clean(output.stdout);
+        for (name, sum) in self.archives().difference(&before) {
+            out.push_str(&format!("./{name} {sum}\n"));
+        }
         let words = clean(output.stderr);
         let at = words.find("error: ").map_or(0, |at| at + "error: ".len());
-        Said { out: clean(output.stdout), error: (!output.status.success()).then(|| words[at..].to_owned()), words }
+        Said { out, error: (!output.status.success()).then(|| words[at..].to_owned()), words }
     }
 }
 
@@ -163,6 +190,27 @@ mod show {
     #[test]
     fn show_prints_what_helm_prints() {
         check("show", 20, same);
+    }
+}
+
+mod package {
+    use super::*;
+
+    #[test]
+    fn packages_hold_what_helm_packs() {
+        check("package", 15, same);
+    }
+
+    /// Helm's archives follow the times of files; ours never change.
+    #[test]
+    fn the_same_chart_gives_the_same_bytes() {
+        let pack = || {
+            let mut case = Case::unpack(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/helm/package/lock.txt"));
+            case.settings.clear();
+            assert!(case.run().error.is_none());
+            std::fs::read(case.folder.path().join("out/web-1.0.0.tgz")).unwrap()
+        };
+        assert_eq!(pack(), pack());
     }
 }
 
