@@ -262,3 +262,56 @@ fn another_tool_that_applies_from_git_is_named_and_never_fought() {
         assert_eq!(story.stop(), Some(0));
     }
 }
+
+/// A definition of Widgets in these versions: name, whether it is served, and its field.
+fn definition(group: &str, versions: &[(&str, bool, &str)]) -> String {
+    let versions: String = versions
+        .iter()
+        .enumerate()
+        .map(|(place, (version, served, field))| {
+            format!(
+                "  - name: {version}\n    served: {served}\n    storage: {}\n    schema: {{openAPIV3Schema: {{type: object, properties: \
+                 {{spec: {{type: object, properties: {{{field}: {{type: integer}}}}}}}}}}}}\n",
+                place == 0
+            )
+        })
+        .collect();
+    format!(
+        "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {{name: widgets.{group}}}\nspec:\n  \
+         group: {group}\n  names: {{kind: Widget, plural: widgets}}\n  scope: Namespaced\n  versions:\n{versions}"
+    )
+}
+
+#[test]
+fn a_field_that_its_definition_no_longer_has_stands_in_nobodys_way() {
+    let mut story = Story::new("migrated");
+    let (home, group) = (story.cluster.namespace("migrated"), format!("{}.example.com", unique("migrated")));
+    let widget = |version: &str, field: &str| {
+        format!(
+            "apiVersion: {group}/{version}\nkind: Widget\nmetadata: {{name: one, namespace: {home}}}\nspec: {{{field}: 1}}\n"
+        )
+    };
+    let first = story.commit(
+        "the old version",
+        &[("crd.yaml", &definition(&group, &[("v1beta1", true, "old")])), ("widget.yaml", &widget("v1beta1", "old"))],
+    );
+    story.start();
+    story.wait_ready(&first);
+    let uid = story.cluster.get(&format!("widgets.{group}"), &home, "one").unwrap()["metadata"]["uid"].clone();
+    // Somebody else's claims are kept in the version that he wrote in, with fields that it will not have for ever.
+    write_as(&story, "operator", &widget("v1beta1", "old"));
+    let steps = [
+        ("both are served", definition(&group, &[("v1", true, "new"), ("v1beta1", true, "new")]), widget("v1", "new")),
+        (
+            "only the new one",
+            definition(&group, &[("v1", true, "newest"), ("v1beta1", false, "new")]),
+            widget("v1", "newest"),
+        ),
+    ];
+    for (message, definition, widget) in &steps {
+        let commit = story.commit(message, &[("crd.yaml", definition), ("widget.yaml", widget)]);
+        story.wait_ready(&commit);
+    }
+    let object = story.cluster.get(&format!("widgets.{group}"), &home, "one").unwrap();
+    assert_eq!((&object["metadata"]["uid"], &object["spec"]), (&uid, &json!({"newest": 1})));
+}

@@ -298,19 +298,14 @@ impl Writer<'_> {
             );
         };
         let manager = manager(&self.unit.name);
-        let mut live = &present.live;
-        let rewritten;
-        if present.adopt || holds_others_of_ours(live, &manager) {
-            match self.target.cluster.take_over_entries(&resource, live, &manager, self.target.actor).await {
-                Ok(Some(now)) => {
-                    reach(Point::ApplyAdopted);
-                    rewritten = now;
-                    live = &rewritten;
-                }
-                Ok(None) => {}
-                Err(error) => return self.refused(change, &error),
-            }
+        let rewritten = match self.rewritten_claims(&resource, present, &manager).await {
+            Ok(rewritten) => rewritten,
+            Err(error) => return self.refused(change, &error),
+        };
+        if rewritten.is_some() {
+            reach(Point::ApplyAdopted);
         }
+        let live = rewritten.as_ref().unwrap_or(&present.live);
         let mut object = without_fields(&payload(self.item, &self.unit.name, Some(live)), &present.left);
         set_uid(&mut object, live.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default());
         // What predecessors held is free once their claims have ended; whatever else is taken was allowed.
@@ -321,6 +316,23 @@ impl Writer<'_> {
             Ok(applied) => self.written(change, &applied.object, applied.warnings, adopted),
             Err(error) => self.refused(change, &error),
         }
+    }
+
+    /// The object after others' claims on it were ended or brought up to date; `None` when they are in nobody's way.
+    async fn rewritten_claims(
+        &self,
+        resource: &Resource,
+        present: &Present,
+        manager: &str,
+    ) -> Result<Option<Value>, Error> {
+        let Target { cluster, actor, .. } = self.target;
+        if present.outdated_claims {
+            return cluster.update_claims(resource, &present.live, manager, actor).await.map(Some);
+        }
+        if present.adopt || holds_others_of_ours(&present.live, manager) {
+            return cluster.take_over_entries(resource, &present.live, manager, actor).await;
+        }
+        Ok(None)
     }
 
     async fn send(&self, resource: &Resource, object: &Object, force: Force) -> Result<crate::cluster::Applied, Error> {

@@ -117,6 +117,7 @@ impl Look<'_> {
             adopt,
             ownership_lost: true,
             wanted_before: false,
+            outdated_claims: false,
         }))
     }
 

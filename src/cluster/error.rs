@@ -174,6 +174,14 @@ impl Refusal {
             && (!self.is_status || self.message.contains("the server could not find the requested resource"))
     }
 
+    /// The server cannot read somebody's claim on fields of the object in the version it was made in: that version no longer
+    /// has fields that the object has.
+    pub fn is_outdated_claim(&self) -> bool {
+        self.code == 500
+            && self.message.contains("field not declared in schema")
+            && !self.message.contains("failed to create typed patch object")
+    }
+
     /// A field was changed that may not change, and nothing else is wrong.
     pub fn is_immutable(&self) -> bool {
         self.code == 422 && !self.causes.is_empty() && self.causes.iter().all(Cause::is_immutable)

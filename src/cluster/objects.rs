@@ -214,15 +214,48 @@ impl Cluster {
                 "fieldsType": "FieldsV1", "fieldsV1": {"f:metadata": {"f:annotations": {(format!("f:{ID_ANNOTATION}")): {}}}},
             }));
         }
-        let kept = Value::Array(kept);
-        let mut patch = vec![
-            json!({"op": "replace", "path": "/metadata/managedFields", "value": kept}),
-            json!({"op": "replace", "path": "/metadata/resourceVersion", "value": live.pointer("/metadata/resourceVersion")}),
-        ];
         let last_applied = "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration";
-        if live.pointer(last_applied).is_some() {
-            patch.push(json!({"op": "remove", "path": last_applied}));
-        }
+        let end = live.pointer(last_applied).map(|_| json!({"op": "remove", "path": last_applied}));
+        self.write_claims(resource, live, kept, end, manager, actor).await.map(Some)
+    }
+
+    /// Rewrites claims that were made in other versions of an object's kind to the version that it is written in now.
+    ///
+    /// # Errors
+    /// 409 when the object was written since `live` was read.
+    pub async fn update_claims(
+        &self,
+        resource: &Resource,
+        live: &Value,
+        manager: &str,
+        actor: &Actor,
+    ) -> Result<Value, Error> {
+        let entries = live.pointer("/metadata/managedFields").and_then(Value::as_array).cloned().unwrap_or_default();
+        let of_this_version = |mut entry: Value| {
+            entry["apiVersion"] = json!(resource.gvk.api_version());
+            entry
+        };
+        let entries = entries.into_iter().map(of_this_version).collect();
+        self.write_claims(resource, live, entries, None, manager, actor).await
+    }
+
+    /// Replaces the managed fields of an object, if it is still as it was read.
+    async fn write_claims(
+        &self,
+        resource: &Resource,
+        live: &Value,
+        entries: Vec<Value>,
+        more: Option<Value>,
+        manager: &str,
+        actor: &Actor,
+    ) -> Result<Value, Error> {
+        let version = live.pointer("/metadata/resourceVersion");
+        // A replaced resourceVersion makes the server compare it, and its refusal can be told from others.
+        let mut patch = vec![
+            json!({"op": "replace", "path": "/metadata/managedFields", "value": entries}),
+            json!({"op": "replace", "path": "/metadata/resourceVersion", "value": version}),
+        ];
+        patch.extend(more);
         let text = |pointer: &str| live.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let path = resource.object(text("/metadata/namespace"), text("/metadata/name"));
         let body = Value::Array(patch);
@@ -233,7 +266,7 @@ impl Cluster {
             body: Some(&body),
             actor,
         };
-        self.client.send(&call).await.map(|reply| Some(reply.value))
+        self.client.send(&call).await.map(|reply| reply.value)
     }
 
     /// Sends a request for an object of bowline's own, such as a record or a Lease, and returns the object.

@@ -246,6 +246,7 @@ impl Look<'_> {
             adopt: false,
             ownership_lost,
             wanted_before,
+            outdated_claims: false,
         }))
     }
 
@@ -255,6 +256,16 @@ impl Look<'_> {
             Error::Refused(refusal) if refusal.is_immutable() => {
                 self.immutable(resource, payload, live, &refusal).await
             }
+            Error::Refused(refusal) if refusal.is_outdated_claim() => Observation::Present(Box::new(Present {
+                result: fields::overlaid(&live, payload.value()),
+                live,
+                taken: Vec::new(),
+                left: Vec::new(),
+                adopt: false,
+                ownership_lost: true,
+                wanted_before: false,
+                outdated_claims: true,
+            })),
             error => self.failed_strictly(resource, payload, error).await,
         }
     }

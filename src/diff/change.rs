@@ -188,6 +188,9 @@ pub struct Present {
     pub ownership_lost: bool,
     /// Git wants what it wanted when the object was last applied: a difference is the cluster's doing.
     pub wanted_before: bool,
+    /// Claims that were made in a version of the kind which the server cannot read them in any more are brought up to date
+    /// first; `result` is then what it should come to, not what the server says.
+    pub outdated_claims: bool,
 }
 
 /// All that was seen of a unit.
@@ -412,6 +415,12 @@ fn present_change(change: Change, present: &Present, entry: Option<&Entry>, drif
     let mut change = change.differing(Some(&present.live), Some(&present.result));
     change.conflicts.clone_from(&present.taken);
     let applied_before = entry.is_some_and(|entry| entry.state == State::Applied);
+    if present.outdated_claims {
+        change.action = Action::Configured;
+        change.verified = false;
+        "claims on fields of an older version of its kind are brought up to date first".clone_into(&mut change.message);
+        return change;
+    }
     if change.text.is_empty() && change.fields.is_empty() {
         if present.adopt {
             change.action = Action::Configured;

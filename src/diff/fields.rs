@@ -54,6 +54,21 @@ impl std::fmt::Display for Author {
     }
 }
 
+/// One object laid over another: what both have comes from above, lists as a whole.
+pub fn overlaid(below: &Value, above: &Value) -> Value {
+    match (below, above) {
+        (Value::Object(below), Value::Object(above)) => {
+            let mut both = below.clone();
+            for (key, value) in above {
+                let laid = below.get(key).map_or_else(|| value.clone(), |known| overlaid(known, value));
+                both.insert(key.clone(), laid);
+            }
+            Value::Object(both)
+        }
+        (_, above) => above.clone(),
+    }
+}
+
 /// The fields that a manager holds by apply, as `fieldsV1`; `None` when it has no claim on the object.
 pub fn applied<'a>(live: &'a Value, manager: &str) -> Option<&'a Value> {
     let entries = live.pointer("/metadata/managedFields").and_then(Value::as_array);
