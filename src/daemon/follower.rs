@@ -617,8 +617,12 @@ impl Follower {
             return Some(format!("waits for {target}, which takes objects over"));
         }
         let unmet = unit.depends_on.iter().find(|other| {
-            let applied = |revision: &Arc<Revision>| revision.status == record::Status::Applied;
-            busy(other) || prepared.units.contains_key(*other) && !self.revisions.get(*other).is_some_and(applied)
+            // A unit that goes waits until those that needed it are gone.
+            let settled = |revision: &Arc<Revision>| match unit.items.is_empty() {
+                true => revision.has_gone(),
+                false => revision.status == record::Status::Applied,
+            };
+            busy(other) || prepared.units.contains_key(*other) && !self.revisions.get(*other).is_some_and(settled)
         });
         unmet.map(|other| format!("waits for {other}"))
     }

@@ -46,7 +46,7 @@ pub fn prepare(
     let mut units = rendered.units.clone();
     for name in &plan.gone {
         if let Some(revision) = revisions.get(name) {
-            units.insert(name.clone(), Arc::new(empty(revision)));
+            units.insert(name.clone(), Arc::new(empty(revision, dependents(name, &plan.gone, revisions))));
         }
     }
     units.retain(|name, _| !plan.held.contains_key(name));
@@ -76,15 +76,21 @@ fn budget(rendered: &Rendered) -> Budget {
     budget.unwrap_or_default()
 }
 
+/// Units that go as well and needed this one: they go first.
+fn dependents(name: &UnitName, gone: &[UnitName], revisions: &BTreeMap<UnitName, Arc<Revision>>) -> Vec<UnitName> {
+    let needs = |other: &&UnitName| revisions.get(*other).is_some_and(|revision| revision.depends_on.contains(name));
+    gone.iter().filter(needs).cloned().collect()
+}
+
 /// What is left of a unit that Git no longer asks for: it wants nothing, and acts as it did.
-fn empty(last: &Revision) -> Unit {
+fn empty(last: &Revision, depends_on: Vec<UnitName>) -> Unit {
     Unit {
         name: last.unit.clone(),
         kind: last.kind,
         items: Vec::new(),
         problems: Vec::new(),
         files: BTreeSet::new(),
-        depends_on: Vec::new(),
+        depends_on,
         settings: Settings { service_account: last.account.clone(), ..Settings::default() },
     }
 }

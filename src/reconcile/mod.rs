@@ -308,6 +308,7 @@ async fn begin(world: &World, task: &Task, changes: &Changes, planned: &[Entry])
         desired,
         entries: planned.to_vec(),
         files: task.unit.files.clone(),
+        depends_on: depends_on(task),
         account: task.unit.settings.service_account.clone(),
         results: Vec::new(),
         problems: Vec::new(),
@@ -397,18 +398,22 @@ async fn finish(
     date(&mut revision.entries, task.last.as_deref(), revision.number);
     revision.files.clone_from(&task.unit.files);
     revision.account.clone_from(&task.unit.settings.service_account);
+    revision.depends_on = depends_on(task);
     let problems = &task.unit.problems;
     let failed = outcome.failed() || !not_ready.is_empty() || !problems.is_empty();
     revision.status = if failed { Status::Failed } else { Status::Applied };
     if writing.is_new || failed || before.status != Status::Applied {
         revision.results = results(outcome, not_ready);
         revision.problems.clone_from(problems);
+    } else {
+        tell_departures(&mut revision.results, outcome);
     }
     let unchanged = before.status == revision.status
         && before.results == revision.results
         && before.problems == revision.problems
         && before.files == revision.files
         && before.account == revision.account
+        && before.depends_on == revision.depends_on
         && same_inventory(&before.entries, &revision.entries);
     let wrote = outcome.changes.iter().any(|change| change.action.writes());
     if unchanged && !wrote {
@@ -418,6 +423,14 @@ async fn finish(
     world.records.update(revision).await?;
     reach(Point::RecordFinished);
     Ok((writing.is_new, true))
+}
+
+/// What a unit needs, as the record says it: what Git says, and while the unit goes, what Git said last.
+fn depends_on(task: &Task) -> Vec<UnitName> {
+    match &task.last {
+        Some(last) if task.unit.items.is_empty() => last.depends_on.clone(),
+        _ => task.unit.depends_on.clone(),
+    }
 }
 
 /// Dates an inventory: what was wanted before keeps its number, what is new or wanted again gets this revision's.
@@ -456,6 +469,17 @@ fn results(outcome: &Outcome, not_ready: &[NotReady]) -> Vec<record::Result> {
         }
     }
     results
+}
+
+/// Brings results up to what has gone since they were written: a deletion that was held may go on much later.
+fn tell_departures(results: &mut Vec<record::Result>, outcome: &Outcome) {
+    for change in outcome.changes.iter().filter(|change| matches!(change.action, Action::Pruned | Action::Released)) {
+        let told = record::Result { id: change.id.key(), action: change.action, message: change.message.clone() };
+        match results.iter_mut().find(|result| result.id == told.id) {
+            Some(result) => *result = told,
+            None => results.push(told),
+        }
+    }
 }
 
 /// The same failure for every object: the look could not begin.

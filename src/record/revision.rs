@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::diff::{Action, Digest, Entry};
+use crate::diff::{Action, Digest, Entry, State};
 use crate::object::ObjectId;
 use crate::unit::{Problem, UnitKind, UnitName};
 
@@ -118,6 +118,9 @@ pub struct Revision {
     /// longer asks for it is deleted as the same account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<(String, String)>,
+    /// Units that this one needed: they outlive it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<UnitName>,
     /// What became of the objects, unchanged ones left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub results: Vec<Result>,
@@ -142,6 +145,11 @@ impl Revision {
     /// Whether nothing is left of the unit: the record is kept for a while, so that what went can be brought back.
     pub fn is_tombstone(&self) -> bool {
         self.entries.is_empty() && self.status == Status::Applied
+    }
+
+    /// Whether nothing is left that is to go: what was left in the cluster on purpose does not count.
+    pub fn has_gone(&self) -> bool {
+        self.entries.iter().all(|entry| entry.state == State::Orphaned)
     }
 
     /// Whether nothing has been left of the unit for so long that its record may go.

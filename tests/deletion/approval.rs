@@ -86,6 +86,9 @@ fn an_approval_by_hand_outlives_unrelated_commits_and_counts_for_its_source_only
     case.wait_gone("configmap", &home, "m0");
     case.wait_ready(&third);
     case.uid("configmap", &home, "m24");
+    let history = case.verb(&["history", &case.unit(), "-o", "json"]).json();
+    let last = history.as_array().unwrap().last().unwrap()["changes"].to_string();
+    assert_eq!((last.matches("pruned").count(), last.matches("held").count()), (24, 0), "{last}");
     let notes = case.cluster.get("configmap", &case.own_namespace, "bowline-approvals").unwrap();
     let note = notes["data"][hash].as_str().unwrap();
     assert!(note.starts_with(&case.unit()) && note.ends_with("the old stage is closed"), "{note}");

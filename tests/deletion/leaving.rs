@@ -40,6 +40,34 @@ fn row_21_a_unit_that_goes_with_its_spec_is_known_by_its_record_and_goes_in_orde
 }
 
 #[test]
+fn row_21_units_that_others_needed_go_after_them() {
+    let mut case = Case::new("row21needs");
+    let home = case.home.clone();
+    let unit = |name: &str, needs: &str| format!("unit: {{name: {name}, dependsOn: [{needs}]}}\n");
+    let first = case.commit(
+        "first",
+        &[
+            ("keep.yaml", &config_map(&home, "keep", "k", "1")),
+            ("a/bowline.yaml", &unit("a-database", "")),
+            ("a/cm.yaml", &config_map(&home, "database", "k", "1")),
+            ("b/bowline.yaml", &unit("b-shop", "a-database")),
+            ("b/cm.yaml", &config_map(&home, "shop", "k", "1")),
+        ],
+    );
+    case.start();
+    case.wait_ready(&first);
+    // What needs the database is slow to go.
+    case.patch("configmap", &home, "shop", r#"{"metadata":{"finalizers":["example.com/hold"]}}"#);
+    case.git(&["rm", "-rq", "a", "b"]);
+    let second = case.commit("both go", &[]);
+    case.wait_said(&second, &["is being deleted and waits for example.com/hold"]);
+    assert!(case.deletes().iter().all(|uri| uri.contains("/shop")), "{:?}", case.deletes());
+    case.patch("configmap", &home, "shop", r#"{"metadata":{"finalizers":null}}"#);
+    case.wait_gone("configmap", &home, "database");
+    case.wait_ready(&second);
+}
+
+#[test]
 fn row_22_what_is_left_in_the_cluster_is_listed_counted_and_goes_by_one_line() {
     let mut case = Case::new("row22");
     let home = case.home.clone();
