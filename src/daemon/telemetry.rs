@@ -49,7 +49,8 @@ where
 fn filter(level: &str) -> Result<EnvFilter, Error> {
     let directives = match level.parse::<LevelFilter>() {
         // Libraries say at info what is only debug to us.
-        Ok(own) => format!("{},bowline={own}", below(own)),
+        // kube tells each failed try as an error; what comes of it is told by us.
+        Ok(own) => format!("{},kube_client::client::builder=off,bowline={own}", below(own)),
         Err(_) => level.to_owned(),
     };
     EnvFilter::try_new(directives).map_err(|error| {

@@ -215,6 +215,20 @@ impl Story {
         })
     }
 
+    /// Whether everything of a commit is applied and ready, as `bowline status` shows it.
+    pub(crate) fn is_ready(&self, commit: &str) -> Result<()> {
+        let ran = self.verb(&["status", "--source", &self.source, "-o", "json"]);
+        let status: Value = serde_json::from_str(&ran.stdout).unwrap_or_default();
+        let source = &status["sources"][0];
+        let shown = source.pointer("/commit/id").and_then(Value::as_str) == Some(commit);
+        let calm = source.get("units").is_none() && source.get("problems").is_none();
+        let units = status["units"].as_array().map(Vec::as_slice).unwrap_or_default();
+        if shown && calm && units.iter().all(|unit| unit["ready"] == true) {
+            return Ok(());
+        }
+        bail!("{}{}", ran.stdout, ran.stderr)
+    }
+
     /// Waits until everything of a commit is applied and ready.
     #[track_caller]
     pub(crate) fn wait_ready(&self, commit: &str) -> Value {

@@ -6,4 +6,5 @@ pub(crate) mod cluster;
 pub(crate) mod files;
 pub(crate) mod git;
 pub(crate) mod http;
+pub(crate) mod proxy;
 pub(crate) mod registry;

@@ -9,6 +9,7 @@ use super::{User, page};
 use crate::common::bowline::{PATIENCE, Story, config_map};
 use crate::common::cluster::{Process, free_port};
 use crate::common::git::{GitServer, TestRepo};
+use crate::common::proxy::{Fault, Proxy};
 
 /// A lease that ends soon when nobody renews it.
 const SHORT: &str = "leaseDuration: 3s, renewDeadline: 2s, retryPeriod: 300ms";
@@ -36,6 +37,18 @@ impl Candidate {
         std::fs::write(&config, text).unwrap();
         let user = User::new(story, name);
         Candidate { daemon: story.daemon(name, &config, &user.kubeconfig, &[]), user, port }
+    }
+
+    /// One whose requests go through a proxy, or that comes to a fail point.
+    fn special(story: &Story, name: &str, times: &str, proxy: Option<&Proxy>, fail_at: &str) -> Candidate {
+        let port = free_port().unwrap();
+        let config = story.config(name, &format!("listen: 127.0.0.1:{port}\nleaderElection: {{{times}}}"));
+        let user = match proxy {
+            Some(proxy) => User { name: proxy.user().to_owned(), kubeconfig: proxy.kubeconfig().to_owned() },
+            None => User::new(story, name),
+        };
+        let daemon = story.daemon(name, &config, &user.kubeconfig, &[("BOWLINE_FAIL_AT", fail_at)]);
+        Candidate { daemon, user, port }
     }
 
     /// Waits until it says of itself that it leads, or who leads.
@@ -141,6 +154,75 @@ fn a_stand_by_that_has_not_seen_the_last_commit_does_not_bring_the_old_one_back(
     assert_eq!(stand_by.user.writes(&story, mark), Vec::<String>::new(), "{}", stand_by.daemon.log());
     assert_eq!(story.cluster.get("configmap", &home, "a").unwrap()["data"]["k"], "2");
     assert!(story.cluster.get("configmap", &home, "b").is_some());
+}
+
+#[test]
+fn a_leader_that_was_paused_past_its_lease_writes_no_more() {
+    let story = Story::new("paused");
+    let home = story.cluster.namespace("paused");
+    let first = story.commit("first", &[("a.yaml", &config_map(&home, "a", "k", "1"))]);
+    // It stands still right before its second write of an object, and does not know how long.
+    let mut old = Candidate::special(&story, "paused-old", SHORT, None, "apply.writing:2=stop");
+    old.wait_says(&story, "leader");
+    story.wait_ready(&first);
+    let second = story.commit("second", &[("a.yaml", &config_map(&home, "a", "k", "2"))]);
+    story.eventually("the leader stands still", || {
+        let state = std::fs::read_to_string(format!("/proc/{}/stat", old.daemon.pid()))?;
+        ensure!(state.contains(") T "), "{state}");
+        Ok(())
+    });
+    let new = Candidate::start(&story, "paused-new", SHORT);
+    new.wait_says(&story, "leader");
+    story.wait_ready(&second);
+    let third = story.commit("third", &[("a.yaml", &config_map(&home, "a", "k", "3"))]);
+    story.wait_ready(&third);
+
+    let mark = story.cluster.audit_mark();
+    old.daemon.signal("CONT");
+    old.wait_says(&story, &format!("stand-by: {} leads", holder(&story)));
+    story.eventually("the old leader has read the third commit", || {
+        ensure!(old.daemon.log().contains(&third[..7]), "{}", old.daemon.log());
+        Ok(())
+    });
+    assert_eq!(old.user.writes(&story, mark), Vec::<String>::new(), "{}", old.daemon.log());
+    assert_eq!(story.cluster.get("configmap", &home, "a").unwrap()["data"]["k"], "3");
+    // It is as good a stand-by as any.
+    drop(new);
+    old.wait_says(&story, "leader");
+    let fourth = story.commit("fourth", &[("a.yaml", &config_map(&home, "a", "k", "4"))]);
+    story.wait_ready(&fourth);
+}
+
+#[test]
+fn a_write_that_is_under_way_when_the_lease_ends_is_cut_off() {
+    let story = Story::new("cutoff");
+    let home = story.cluster.namespace("cutoff");
+    let first = story.commit("first", &[("a.yaml", &config_map(&home, "a", "k", "1"))]);
+    let proxy = Proxy::start(story.cluster, story.repo().parent().unwrap());
+    let old = Candidate::special(&story, "cutoff-old", SHORT, Some(&proxy), "");
+    old.wait_says(&story, "leader");
+    story.wait_ready(&first);
+    // The write hangs on its way to the server, and so does every renewal.
+    let of_home = format!("/{home}/");
+    proxy.hurt(move |seen| seen.is_write() && seen.uri.contains(&of_home), Fault::Hold);
+    let second = story.commit("second", &[("a.yaml", &config_map(&home, "a", "k", "2"))]);
+    story.eventually("the write is under way", || {
+        ensure!(proxy.hurts() == 1, "{}", old.daemon.log());
+        Ok(())
+    });
+    proxy.hurt(|seen| seen.is_lease(), Fault::Refuse);
+    story.eventually("the old leader gives the write up", || {
+        ensure!(proxy.given_up() == 1, "{}", old.daemon.log());
+        Ok(())
+    });
+    old.wait_says(&story, "stand-by");
+    let new = Candidate::start(&story, "cutoff-new", SHORT);
+    new.wait_says(&story, "leader");
+    story.wait_ready(&second);
+    let mark = story.cluster.audit_mark();
+    proxy.heal();
+    old.wait_says(&story, &format!("stand-by: {} leads", holder(&story)));
+    assert_eq!(old.user.writes(&story, mark), Vec::<String>::new(), "{}", old.daemon.log());
 }
 
 #[test]

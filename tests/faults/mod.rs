@@ -1,7 +1,10 @@
 //! What goes wrong in operation, and what bowline promises then: each promise on the real control plane.
 
+mod git;
 mod lease;
+mod local;
 mod points;
+mod server;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

@@ -136,16 +136,7 @@ impl Rig {
     #[track_caller]
     fn settle(&self, commit: &str) {
         let mut daemon = self.daemon("");
-        let ready = wait_until(PATIENCE, || {
-            let ran = self.story.verb(&["status", "--source", &self.story.source, "-o", "json"]);
-            let status: Value = serde_json::from_str(&ran.stdout).unwrap_or_default();
-            let source = &status["sources"][0];
-            let shown = source.pointer("/commit/id").and_then(Value::as_str) == Some(commit);
-            let calm = source.get("units").is_none() && source.get("problems").is_none();
-            let units = status["units"].as_array().map(Vec::as_slice).unwrap_or_default();
-            ensure!(shown && calm && units.iter().all(|unit| unit["ready"] == true), "{}{}", ran.stdout, ran.stderr);
-            Ok(())
-        });
+        let ready = wait_until(PATIENCE, || self.story.is_ready(commit));
         let log = daemon.log();
         ready.unwrap_or_else(|error| panic!("{error:#}\n--- daemon\n{log}"));
         assert_eq!(daemon.terminate(PATIENCE), Some(0), "{}", daemon.log());
