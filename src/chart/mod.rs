@@ -38,6 +38,7 @@ pub(crate) mod version;
 
 pub mod index;
 pub mod lint;
+pub mod search;
 pub mod set;
 
 use std::borrow::Cow;
@@ -53,7 +54,9 @@ pub use metadata::{Dependency, Invalid, Lock, Maintainer, Metadata};
 pub use output::{NoSuchTemplate, Show};
 pub use pack::{Packed, Packing, Unpackable, pack};
 pub use part::Part;
-pub use read::{read_any_archive, read_any_dir, read_archive, read_archive_within, read_dir, read_files};
+pub use read::{
+    read_any_archive, read_any_archive_within, read_any_dir, read_archive, read_archive_within, read_dir, read_files,
+};
 pub use render::{Cluster, Options, Release, Rendered, check_release_name, render, render_each};
 pub use values::{Given, Unusable, io_words, read as read_values};
 

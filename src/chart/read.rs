@@ -16,7 +16,7 @@ use crate::yaml;
 /// # Errors
 /// The folder or a file cannot be read, or is no valid chart.
 pub fn read_dir(folder: &Path) -> Result<Chart, Unreadable> {
-    detect(read_any_dir(folder)?)
+    read_any_dir(folder)?.known()
 }
 
 /// Reads a chart from a folder whatever its `apiVersion` says, as Helm does where a chart is only looked at.
@@ -55,7 +55,7 @@ pub fn read_archive(source: impl Read) -> Result<Chart, Unreadable> {
 /// # Errors
 /// As [`read_archive`].
 pub fn read_archive_within(source: impl Read, limits: Limits) -> Result<Chart, Unreadable> {
-    detect(read_any_within(source, limits)?)
+    read_any_archive_within(source, limits)?.known()
 }
 
 /// Reads a chart from a packed archive whatever its `apiVersion` says.
@@ -63,10 +63,14 @@ pub fn read_archive_within(source: impl Read, limits: Limits) -> Result<Chart, U
 /// # Errors
 /// As [`read_archive`], except that every `apiVersion` will do.
 pub fn read_any_archive(source: impl Read) -> Result<Chart, Unreadable> {
-    read_any_within(source, Limits::default())
+    read_any_archive_within(source, Limits::default())
 }
 
-fn read_any_within(source: impl Read, limits: Limits) -> Result<Chart, Unreadable> {
+/// Reads a chart from a packed archive within limits of one's own, whatever its `apiVersion` says.
+///
+/// # Errors
+/// As [`read_any_archive`].
+pub fn read_any_archive_within(source: impl Read, limits: Limits) -> Result<Chart, Unreadable> {
     let mut budget = Budget::new(limits);
     let files = archive::files(source, &mut budget)?;
     assemble(files, &mut budget, 0)
@@ -81,7 +85,7 @@ pub fn read_files<N: Into<String>, D: Into<Vec<u8>>>(
     files: impl IntoIterator<Item = (N, D)>,
 ) -> Result<Chart, Unreadable> {
     let files = files.into_iter().map(|(name, data)| File::new(name.into(), data.into()));
-    detect(read_any_files(files.collect())?)
+    read_any_files(files.collect())?.known()
 }
 
 /// Reads a chart of whatever `apiVersion` from files in memory.
@@ -110,11 +114,16 @@ fn left_out(rules: &Rules, name: &str) -> bool {
     folders.into_iter().any(|folder| rules.leave_out(folder, Entry::Folder)) || rules.leave_out(name, Entry::File)
 }
 
-/// Helm knows three kinds of charts; only the outermost one's is looked at.
-fn detect(chart: Chart) -> Result<Chart, Unreadable> {
-    match chart.metadata().api_version.as_str() {
-        "v1" | "v2" | "v3" => Ok(chart),
-        _ => Err(Unreadable::Version),
+impl Chart {
+    /// The chart, if it is of a kind that Helm knows; charts below it are not looked at.
+    ///
+    /// # Errors
+    /// Its `apiVersion` is none of v1, v2, v3.
+    pub fn known(self) -> Result<Chart, Unreadable> {
+        match self.metadata().api_version.as_str() {
+            "v1" | "v2" | "v3" => Ok(self),
+            _ => Err(Unreadable::Version),
+        }
     }
 }
 

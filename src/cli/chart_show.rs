@@ -1,21 +1,23 @@
 //! `bowline show`
 
-use super::{Exit, output, template};
+use super::charts::Origin;
+use super::{Exit, output};
 use crate::chart;
 use crate::error::Error;
 
 /// Print what a chart says of itself, byte for byte as Helm prints it
-///
-/// A chart is a folder or a packed chart.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What to print
     #[arg(value_name = "WHAT")]
     what: What,
 
-    /// The chart: a folder or a packed chart
+    /// The chart: a folder, a packed chart, its address, oci://HOST/PATH/CHART, REPOSITORY/CHART, or its name with --repo
     #[arg(value_name = "CHART")]
     chart: String,
+
+    #[command(flatten)]
+    origin: Origin,
 }
 
 /// A part of a chart.
@@ -41,6 +43,6 @@ pub(super) fn run(args: &Args) -> Result<Exit, Error> {
         What::Crds => chart::Part::Crds,
         What::All => chart::Part::All,
     };
-    output::bytes(&part.text(&template::read_any_chart(&args.chart)?));
+    output::bytes(&part.text(&args.origin.bring(&args.chart)?.chart));
     Ok(Exit::Done)
 }

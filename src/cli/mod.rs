@@ -5,7 +5,9 @@
 mod apply;
 mod approve;
 mod chart_show;
+mod charts;
 mod check;
+mod columns;
 mod completions;
 mod config;
 mod connect;
@@ -20,10 +22,13 @@ mod output;
 mod package;
 mod pass;
 mod plan;
+mod pull;
+mod push;
 mod reference;
 mod render;
 mod repository;
 mod run;
+mod search;
 mod show;
 mod status;
 mod template;
@@ -52,8 +57,11 @@ pub struct Args {
 enum Command {
     Check(check::Args),
     Eval(eval::Args),
-    Template(template::Args),
+    Template(Box<template::Args>),
     Index(index::Args),
+    Pull(pull::Args),
+    Push(push::Args),
+    Search(search::Args),
     Lint(lint::Args),
     Show(chart_show::Args),
     Package(package::Args),
@@ -116,6 +124,9 @@ fn dispatch(command: Command) -> Result<Exit, Error> {
         Command::Eval(args) => eval::run(&args),
         Command::Template(args) => template::run(&args),
         Command::Index(args) => index::run(&args),
+        Command::Pull(args) => pull::run(&args),
+        Command::Push(args) => push::run(&args),
+        Command::Search(args) => search::run(&args),
         Command::Lint(args) => lint::run(&args),
         Command::Show(args) => chart_show::run(&args),
         Command::Package(args) => package::run(&args),

@@ -4,9 +4,10 @@ use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::charts::Origin;
 use super::world::World;
 use super::{Exit, output};
-use crate::chart::{self, Capabilities, Chart, Given, KubeVersion, Release, Rendered, Show};
+use crate::chart::{self, Capabilities, Given, KubeVersion, Release, Rendered, Show};
 use crate::error::Error;
 use crate::template::funcs::Functions;
 use crate::template::{State, Templates, Value, on_large_stack};
@@ -16,7 +17,8 @@ use crate::template::{State, Templates, Value, on_large_stack};
 /// Nothing is asked of a cluster: `lookup` finds nothing, and capabilities are what Helm assumes or what is given here.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Name of the release, if two arguments are given, and the chart: a folder or a packed chart
+    /// Name of the release, if two arguments are given, and the chart: a folder, a packed chart, its address,
+    /// oci://HOST/PATH/CHART, REPOSITORY/CHART, or its name with --repo
     #[arg(value_name = "[NAME] CHART", num_args = 1..=2, required = true)]
     chart: Vec<String>,
 
@@ -26,6 +28,9 @@ pub struct Args {
 
     #[command(flatten)]
     values: Values,
+
+    #[command(flatten)]
+    origin: Origin,
 
     /// Render for this version of Kubernetes
     #[arg(long, value_name = "VERSION")]
@@ -142,7 +147,7 @@ pub(super) fn run(args: &Args) -> Result<Exit, Error> {
     capabilities.api_versions.extend(args.api_versions.iter().cloned());
     let (name, path) = name_and_chart(args)?;
     let values = args.values.merge()?;
-    let chart = read_chart(path)?;
+    let chart = args.origin.bring(path)?.chart.known().map_err(|error| Error::new(error.to_string()))?;
     let release = Release { name, namespace: args.namespace.clone(), revision: 1, is_upgrade: args.is_upgrade };
     let mut options = args.world.options()?;
     options.skip_schema = args.skip_schema_validation;
@@ -165,28 +170,6 @@ pub(super) fn run(args: &Args) -> Result<Exit, Error> {
         Some(folder) => write_files(folder, &rendered, &show, &release, args)?,
     }
     Ok(Exit::Done)
-}
-
-/// Reads a chart from a folder or a packed file.
-pub(super) fn read_chart(path: &str) -> Result<Chart, Error> {
-    let place = Path::new(path);
-    let chart = if place.is_dir() { chart::read_dir(place) } else { chart::read_archive(open(path)?) };
-    chart.map_err(|error| Error::new(error.to_string()))
-}
-
-/// Reads a chart that is only looked at: every `apiVersion` will do.
-pub(super) fn read_any_chart(path: &str) -> Result<Chart, Error> {
-    let place = Path::new(path);
-    let chart = if place.is_dir() { chart::read_any_dir(place) } else { chart::read_any_archive(open(path)?) };
-    chart.map_err(|error| Error::new(error.to_string()))
-}
-
-fn open(path: &str) -> Result<impl Read, Error> {
-    let file = std::fs::File::open(path).map_err(|error| {
-        let error = Error::new(format!("path {path:?} not found")).because(error);
-        error.hint("give a folder with a Chart.yaml or a packed chart (.tgz)")
-    })?;
-    Ok(std::io::BufReader::new(file))
 }
 
 fn name_and_chart(args: &Args) -> Result<(String, &str), Error> {

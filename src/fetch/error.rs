@@ -21,7 +21,7 @@ pub enum Error {
         reason: String,
     },
     /// A path where nothing is.
-    #[error("path {} not found", .0.display())]
+    #[error("path {:?} not found", .0.display().to_string())]
     NoPath(PathBuf),
     /// A name before the slash that no repositories file knows.
     #[error("no repository is called {name:?}{}", listed("there are", .known))]
@@ -146,6 +146,9 @@ pub enum Error {
         /// Why.
         reason: Unreadable,
     },
+    /// What lies on this machine is no chart.
+    #[error(transparent)]
+    NotAChart(Unreadable),
     /// A file on this machine cannot be read or understood.
     #[error("{}: {message}", path.display())]
     File {
@@ -160,7 +163,7 @@ impl Error {
     /// The way out; `None` where the message says it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Error::NotAName { .. } => {
+            Error::NotAName { .. } | Error::NoPath(_) => {
                 "give a folder, a packed chart, REPOSITORY/CHART, oci://HOST/PATH/CHART or the address of a packed chart"
                     .to_owned()
             }

@@ -34,7 +34,7 @@ use url::Url;
 
 pub use error::Error;
 pub use logins::Logins;
-pub use place::Place;
+pub use place::{Place, web_address};
 pub use registry::{Name, Parcel, Pushed};
 pub use repositories::{Entry, Repositories};
 pub use web::{Access, Credentials, Plaintext, Trusted};
@@ -100,7 +100,7 @@ pub struct Wanted<'a> {
 /// A chart that was brought.
 #[derive(Debug, Clone)]
 pub struct Fetched {
-    /// The chart.
+    /// The chart, of whatever `apiVersion`.
     pub chart: Chart,
     /// Where it came from, as it may be printed: an address, or a path.
     pub from: String,
@@ -168,8 +168,11 @@ impl Fetcher {
         };
         let digest = format!("sha256:{}", hex::encode(Sha256::digest(&packed.bytes)));
         check_digest(wanted, &packed.from, &digest, packed.manifest.as_deref())?;
-        let chart = chart::read_archive_within(packed.bytes.as_slice(), self.settings.limits.chart)
-            .map_err(|reason| Error::Unreadable { place: packed.from.clone(), reason })?;
+        let chart = chart::read_any_archive_within(packed.bytes.as_slice(), self.settings.limits.chart);
+        let chart = chart.map_err(|reason| match wanted.place {
+            Place::Path(_) => Error::NotAChart(reason),
+            _ => Error::Unreadable { place: packed.from.clone(), reason },
+        })?;
         let Packed { from, bytes, manifest, provenance, warnings } = packed;
         Ok(Fetched { chart, from, digest, manifest, archive: Some(bytes), provenance, warnings })
     }
@@ -325,7 +328,7 @@ fn find<'l>(list: &'l Index, repository: &Url, chart: &str, range: &str) -> Resu
 
 fn folder(path: &Path, wanted: &Wanted<'_>) -> Result<Fetched, Error> {
     let from = path.display().to_string();
-    let chart = chart::read_dir(path).map_err(|reason| Error::Unreadable { place: from.clone(), reason })?;
+    let chart = chart::read_any_dir(path).map_err(Error::NotAChart)?;
     let digest = digest_of(&chart);
     check_digest(wanted, &from, &digest, None)?;
     Ok(Fetched { chart, from, digest, manifest: None, archive: None, provenance: None, warnings: Vec::new() })

@@ -52,9 +52,11 @@ impl Place {
     }
 }
 
-/// An address of `http` or `https` with a host; user and password in it are refused, because lists and logs repeat
-/// addresses.
-pub(super) fn web_address(text: &str) -> Result<Url, Error> {
+/// An address of `http` or `https`.
+///
+/// # Errors
+/// It is none, or holds user or password: lists and logs repeat addresses.
+pub fn web_address(text: &str) -> Result<Url, Error> {
     let url = Url::parse(text).map_err(|error| not_a_name(text, &format!("it is no address: {error}")))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(not_a_name(text, &format!("{}:// is not spoken", url.scheme())));

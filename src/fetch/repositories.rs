@@ -3,10 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use url::Url;
 
 use super::error::Error;
-use super::place::web_address;
 use crate::yaml;
 
 /// A repository with a name.
@@ -105,14 +103,6 @@ impl Entry {
             pass_credentials: is("pass_credentials_all"),
         };
         (!entry.name.is_empty() && !entry.url.is_empty()).then_some(entry)
-    }
-
-    /// Its address.
-    ///
-    /// # Errors
-    /// It is none.
-    pub fn address(&self) -> Result<Url, Error> {
-        web_address(&self.url)
     }
 }
 

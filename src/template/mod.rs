@@ -46,7 +46,7 @@ mod certificate;
 mod der;
 pub(crate) mod json;
 mod pretty;
-mod regexp;
+pub(crate) mod regexp;
 pub mod semver;
 pub mod time;
 mod toml;

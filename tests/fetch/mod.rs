@@ -3,6 +3,7 @@
 
 mod hostile;
 mod index;
+mod pull;
 mod registry;
 mod repository;
 

@@ -80,6 +80,11 @@ impl Regexp {
         self.find_at(text, 0).map(|(start, end)| &text[start..end])
     }
 
+    /// Where the first match begins.
+    pub fn position(&self, text: &[u8]) -> Option<usize> {
+        self.find_at(text, 0).map(|(start, _)| start)
+    }
+
     /// The first `most` matches, all if it is negative.
     pub fn find_all<'t>(&self, text: &'t [u8], most: i64) -> Vec<&'t [u8]> {
         self.spans(text, most).into_iter().map(|(start, end)| &text[start..end]).collect()
