@@ -60,7 +60,7 @@ pub struct Fence {
 /// How long writes are allowed, and which number proves it to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Term {
-    /// Counts the changes of leader; see `deploy/optional/fencing.yaml`.
+    /// Counts the changes of leader.
     pub token: i64,
     /// No write is begun from this moment of the clock on.
     pub may_send_until: Duration,
